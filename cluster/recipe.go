@@ -1,0 +1,41 @@
+package cluster
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+)
+
+// Recipe is the part of a resolved cluster that an image depends on. Clusters that differ in nothing else share images.
+type Recipe struct {
+	Format   int      `json:"format"` // RecipeFormat
+	Role     Role     `json:"role"`
+	Platform Platform `json:"platform"`
+	OS       string   `json:"os"`
+	Arch     string   `json:"arch"`
+	// PostgresVersion is the major that a postgres image holds; 0 for other roles.
+	PostgresVersion int `json:"postgresVersion,omitempty"`
+}
+
+// RecipeFormat is the format of Recipe that this release writes and reads.
+const RecipeFormat = 1
+
+// Recipe returns what an image of the role must be made from.
+func (r *Resolved) Recipe(role Role) Recipe {
+	recipe := Recipe{Format: RecipeFormat, Role: role, Platform: r.Platform, OS: r.Image.OS, Arch: r.Image.Arch}
+	if role == RolePostgres {
+		recipe.PostgresVersion = r.Postgres.Version
+	}
+	return recipe
+}
+
+// Digest identifies the recipe: "sha256:" and 64 hexadecimal digits over its canonical JSON.
+func (r Recipe) Digest() string {
+	text, err := json.Marshal(r)
+	if err != nil { // strings and numbers only
+		panic(fmt.Sprintf("recipe does not marshal: %v", err))
+	}
+	sum := sha256.Sum256(text)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,3 @@
+module github.com/cincbake/cincbake
+
+go 1.26

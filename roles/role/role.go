@@ -1,0 +1,90 @@
+// Package role is the contract that every role keeps: four pure functions and, where a machine must join others, a joiner.
+package role
+
+import (
+	"context"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/step"
+)
+
+// Role is one kind of machine, from bake to ready.
+type Role interface {
+	Name() cluster.Role
+	// Bake returns what turns a base system into the role's image.
+	Bake(cluster.Recipe) (step.Plan, error)
+	// Boot returns what wires a machine into its cluster: a pure function of what is known.
+	Boot(Inputs) (step.Plan, error)
+	// Ready returns what must hold before the machine counts as ready.
+	Ready(Inputs) []Probe
+	// Verify returns what must hold in a sealed image.
+	Verify(cluster.Recipe) []Check
+}
+
+// Joiner is kept by roles that must agree with their peers before their programs start.
+type Joiner interface {
+	// Join looks at the peers and at this machine's disk and decides. It may carry out what the decision asks of the
+	// cluster (a member added, say), and is called again after a while when the verdict is Wait.
+	Join(context.Context, Inputs) (Decision, error)
+}
+
+// Inputs is everything that Boot, Ready and Join may know.
+type Inputs struct {
+	Cluster *cluster.Resolved
+	Self    cluster.Node
+	Facts   cluster.Facts
+	Peers   cluster.Peers
+	Own     cluster.Observation // what this machine tells its peers
+	Secrets secrets.Scoped
+	Joined  Decision // zero before the join
+}
+
+// Verdict is what a join comes to.
+type Verdict string
+
+// The verdicts. Refusing is always legal; guessing never is.
+const (
+	Proceed Verdict = "proceed"
+	Wait    Verdict = "wait"
+	Refuse  Verdict = "refuse"
+)
+
+// Decision is a row of a join's decision table, filled in.
+type Decision struct {
+	Verdict Verdict
+	Row     string // name of the row, for logs and tests
+	Reason  string // why, for people
+	Hint    string // what a human can do, when the verdict is not Proceed
+	// Formation is what the machine's record must say before its programs start; empty: leave it.
+	Formation cluster.Formation
+	// Etcd is how etcd must start.
+	Etcd EtcdStart
+}
+
+// EtcdStart is how etcd starts on this machine.
+type EtcdStart struct {
+	State   string   // new or existing; etcd ignores it once it has a write-ahead log
+	Cluster []string // name=https://address:2380, sorted
+	Token   string
+	// SetAside tells to move the old data directory away first: this machine was removed from the cluster it belonged to.
+	SetAside bool
+	// ForceNew tells to start once as the only member, keeping the data: the rescue that an operator ordered.
+	ForceNew bool
+}
+
+// Probe is one condition for being ready, as data.
+type Probe struct {
+	Title    string
+	Hint     string        // what to look at when it never holds
+	Deadline time.Duration // how long it may take
+	Run      func(context.Context, step.Host) error
+}
+
+// Check is one thing that must hold in a sealed image.
+type Check struct {
+	Name string // short and stable, like "no-host-keys"
+	Why  string
+	Run  func(context.Context, step.Host) error
+}

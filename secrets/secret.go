@@ -1,0 +1,43 @@
+// Package secrets makes, keeps and hands out a cluster's secrets: the bundle that an operator owns, and the part of it
+// that each machine may hold.
+package secrets
+
+import (
+	"encoding/json"
+	"fmt"
+	"log/slog"
+)
+
+// Redacted is what a Secret shows to everything but Reveal.
+const Redacted = "[redacted]"
+
+// Secret is a value that prints, formats, logs and marshals as Redacted. Reveal is the only way to its value, so a search
+// for Reveal finds every place where a secret leaves the type.
+type Secret struct{ value string }
+
+// New wraps a value.
+func New(value string) Secret { return Secret{value} }
+
+// Reveal returns the value itself.
+func (s Secret) Reveal() string { return s.value }
+
+// IsZero tells whether there is no value.
+func (s Secret) IsZero() bool { return s.value == "" }
+
+// String redacts.
+func (s Secret) String() string { return Redacted }
+
+// Format redacts under every verb, %#v and %x among them.
+func (s Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(Redacted)) }
+
+// MarshalText redacts for every encoder that honours it, YAML's and JSON's map keys among them.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(Redacted), nil }
+
+// MarshalJSON redacts.
+func (s Secret) MarshalJSON() ([]byte, error) { return json.Marshal(Redacted) }
+
+// MarshalYAML redacts.
+func (s Secret) MarshalYAML() (any, error) { return Redacted, nil }
+
+// LogValue redacts.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(Redacted) }
