@@ -1,0 +1,96 @@
+# Everything that people and CI run. `make` alone lists it.
+
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+ARCH     ?= $(shell go env GOARCH)
+FUZZTIME ?= 10s
+
+# What is built from source once and kept: Packer (a tool beside the project, never linked into it) and the linters.
+TOOLS  := $(CURDIR)/.cache/tools
+PACKER := $(TOOLS)/packer
+LINT   := $(TOOLS)/golangci-lint
+# Packer looks for plugins here, so the project's plugin never meets the user's own.
+PLUGINS := $(CURDIR)/.cache/plugins
+
+export CGO_ENABLED = 0
+STATIC  := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+AGENTS  := plugin/agent/bin
+# The boot agent is carried into every image: it stays small enough for that.
+AGENT_MAX_BYTES := 12582912
+
+.DEFAULT_GOAL := help
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench demo demo-down generate clean distclean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: cli agent plugin ## Build the command, the boot agent and the Packer plugin into bin/
+
+cli: ## Build bin/cincbake
+	go build $(STATIC) -o bin/cincbake ./cmd/cincbake
+
+agent: ## Build the boot agent for every architecture and check its size
+	@for arch in amd64 arm64; do \
+		GOOS=linux GOARCH=$$arch go build $(STATIC) -o $(AGENTS)/cincbake-node_linux_$$arch ./cmd/cincbake-node || exit 1; \
+		bytes=$$(wc -c < $(AGENTS)/cincbake-node_linux_$$arch); \
+		echo "boot agent, $$arch: $$bytes bytes"; \
+		if [ "$$bytes" -gt $(AGENT_MAX_BYTES) ]; then echo "larger than $(AGENT_MAX_BYTES) bytes: find what it imports" >&2; exit 1; fi; \
+	done
+
+plugin: agent ## Build the Packer plugin, which carries the boot agent
+	cd plugin && go build $(STATIC) -o ../bin/packer-plugin-cincbake .
+
+packer: $(PACKER) ## Build Packer from its Go module (once)
+$(PACKER): tools/packer/go.mod tools/packer/go.sum
+	@echo "building Packer from its Go module; this takes minutes, once"
+	cd tools/packer && go build -trimpath -ldflags '-s -w' -o $(PACKER) github.com/hashicorp/packer
+	@touch $(PACKER)
+
+plugins: packer plugin ## Install the plugin where the project's Packer finds it
+	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path bin/packer-plugin-cincbake github.com/cincbake/cincbake
+
+test: agent ## Run the unit tests: needs Go and nothing else
+	go test ./...
+	cd plugin && go test ./...
+
+race: agent ## Run the unit tests under the race detector: needs a C compiler
+	CGO_ENABLED=1 go test -race ./...
+	cd plugin && CGO_ENABLED=1 go test -race ./...
+
+lint: $(LINT) agent ## Run the linters, which also hold the direction of imports
+	$(LINT) run ./...
+	cd plugin && $(LINT) run ./...
+	hack/shellcheck.sh
+$(LINT): tools/lint/go.mod tools/lint/go.sum
+	@echo "building golangci-lint from its Go module; this takes minutes, once"
+	cd tools/lint && go build -trimpath -ldflags '-s -w' -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $(LINT)
+
+fuzz: ## Fuzz every decoder for FUZZTIME each
+	hack/fuzz.sh $(FUZZTIME)
+
+integration: agent ## Run the tests that need root and Debian's tools
+	go test -tags integration -count=1 ./...
+	cd plugin && go test -tags integration -count=1 ./...
+
+e2e: build plugins ## Bake, boot and break a whole cluster: root on Debian, about ten minutes
+	hack/packages.sh install
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 30m ./test/e2e/...
+
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+demo: ## Bake both images, boot a cluster here, power off its primary, and watch it heal
+	@hack/demo.sh
+
+demo-down: ## Take the demo's cluster away again
+	@hack/demo.sh down
+
+generate: ## Make the generated files again
+	go generate ./...
+	cd plugin && go generate ./...
+
+clean: ## Remove what was built
+	rm -rf bin $(AGENTS)/cincbake-node_*
+
+distclean: clean ## Remove the built tools, base systems and images too
+	rm -rf .cache
