@@ -1,0 +1,122 @@
+package step
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Plan is an ordered list of steps. It is a pure value: nothing happens before Apply.
+type Plan []Step
+
+// Step is one thing to bring about, and why.
+type Step struct {
+	Title  string
+	Reason string
+	Action Action
+}
+
+// Action is what a step does. Check and Apply together are idempotent: after Apply, Check says done.
+type Action interface {
+	// Check tells whether the host already is as it should be. It changes nothing.
+	Check(ctx context.Context, run *Run) (done bool, err error)
+	// Apply makes it so.
+	Apply(ctx context.Context, run *Run) error
+	// String says in one line, without a secret, what Apply does.
+	fmt.Stringer
+}
+
+// Run is one application of a plan to a host: the host, and what has changed on it so far.
+type Run struct {
+	Host
+	changed map[string]bool
+}
+
+// NewRun begins an application to host.
+func NewRun(host Host) *Run { return &Run{Host: host, changed: map[string]bool{}} }
+
+// Touch records that path changed in this run.
+func (r *Run) Touch(path string) { r.changed[path] = true }
+
+// Touched tells whether any of the paths changed in this run.
+func (r *Run) Touched(paths ...string) bool {
+	for _, path := range paths {
+		if r.changed[path] {
+			return true
+		}
+	}
+	return false
+}
+
+// Event is what an observer hears of each step.
+type Event struct {
+	Step    Step
+	Number  int // from 1
+	Of      int
+	Changed bool // false: it was already so
+	Took    time.Duration
+	Err     error
+}
+
+// Observer hears of each step after it ended. It may be nil.
+type Observer func(Event)
+
+// Error is a step that failed. It names the step and its reason, and holds what went wrong.
+type Error struct {
+	Step Step
+	Err  error
+}
+
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s (%s): %v", e.Step.Title, e.Step.Reason, e.Err)
+}
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Apply brings about every step in order and stops at the first that fails. It returns how many steps changed something.
+func (p Plan) Apply(ctx context.Context, host Host, observe Observer) (changed int, err error) {
+	run := NewRun(host)
+	for i, s := range p {
+		event := Event{Step: s, Number: i + 1, Of: len(p)}
+		started := time.Now()
+		event.Changed, event.Err = s.apply(ctx, run)
+		event.Took = time.Since(started)
+		if observe != nil {
+			observe(event)
+		}
+		if event.Err != nil {
+			return changed, &Error{Step: s, Err: event.Err}
+		}
+		if event.Changed {
+			changed++
+		}
+	}
+	return changed, nil
+}
+
+func (s Step) apply(ctx context.Context, run *Run) (changed bool, err error) {
+	if err := ctx.Err(); err != nil {
+		return false, err
+	}
+	done, err := s.Action.Check(ctx, run)
+	if err != nil {
+		return false, fmt.Errorf("looking at the present state: %w", err)
+	}
+	if done {
+		return false, nil
+	}
+	return true, s.Action.Apply(ctx, run)
+}
+
+// Pending returns the steps that Apply would carry out on the host as it is now. A step whose state can't be told yet,
+// since an earlier one makes what it looks at, counts as pending.
+func (p Plan) Pending(ctx context.Context, host Host) Plan {
+	run := NewRun(host)
+	var pending Plan
+	for _, s := range p {
+		if done, err := s.Action.Check(ctx, run); err != nil || !done {
+			pending = append(pending, s)
+		}
+	}
+	return pending
+}
