@@ -1,5 +1,11 @@
 package secrets
 
+import (
+	"fmt"
+
+	"github.com/cincbake/cincbake/cluster"
+)
+
 // KeyPair is a certificate and its private key, both PEM.
 type KeyPair struct {
 	Certificate string
@@ -23,4 +29,19 @@ type Postgres struct {
 	Rewind      Secret
 	Owner       Secret // the role that owns the Cinc databases: CREATEROLE and CREATEDB, no superuser
 	RestAPI     Secret // Patroni's REST API, for calls that change something
+}
+
+// Scope returns the part of the bundle that a machine may hold: its own leaf, and the database passwords only where a
+// database runs.
+func (b *Bundle) Scope(node cluster.Node) (Scoped, error) {
+	leaf, ok := b.Nodes[node.Name]
+	if !ok {
+		return Scoped{}, fmt.Errorf("no certificate for %s among the secrets of cluster %s: %s", node.Name, b.Cluster, remedy)
+	}
+	scoped := Scoped{Cluster: b.Cluster, Node: node.Name, CA: b.CA.Certificate, Leaf: leaf}
+	if node.Role == cluster.RolePostgres {
+		postgres := b.Postgres
+		scoped.Postgres = &postgres
+	}
+	return scoped, nil
 }

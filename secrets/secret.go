@@ -3,6 +3,7 @@
 package secrets
 
 import (
+	"crypto/subtle"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -12,17 +13,30 @@ import (
 const Redacted = "[redacted]"
 
 // Secret is a value that prints, formats, logs and marshals as Redacted. Reveal is the only way to its value, so a search
-// for Reveal finds every place where a secret leaves the type.
-type Secret struct{ value string }
+// for Reveal finds every place where a secret leaves the type. Compare with Equal; == does not compile.
+//
+// The value lies in a closure because fmt, and the programs that print differences of values, read the unexported fields
+// of a struct without asking their methods: of a function they see an address.
+type Secret struct{ reveal func() string }
 
 // New wraps a value.
-func New(value string) Secret { return Secret{value} }
+func New(value string) Secret { return Secret{func() string { return value }} }
 
 // Reveal returns the value itself.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
 
 // IsZero tells whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
+
+// Equal compares values, in a time that does not tell where they differ.
+func (s Secret) Equal(other Secret) bool {
+	return subtle.ConstantTimeCompare([]byte(s.Reveal()), []byte(other.Reveal())) == 1
+}
 
 // String redacts.
 func (s Secret) String() string { return Redacted }
