@@ -1,0 +1,93 @@
+package cluster
+
+// rule is one thing that must hold of a spec. Its name is stable: it is in JSON reports, and every rule has a broken spec
+// in testdata/broken.
+type rule struct {
+	name string
+	why  string
+	// check looks at a whole spec, whatever else is wrong with it. Nil: the loader keeps the rule while it reads.
+	check func(*checker)
+}
+
+// Names of the rules that the loader keeps.
+const (
+	ruleSize        = "size"
+	ruleUTF8        = "utf8"
+	ruleNoSecrets   = "no-secrets"
+	ruleSyntax      = "yaml-syntax"
+	rulePlainYAML   = "plain-yaml"
+	ruleNesting     = "nesting"
+	ruleNotEmpty    = "not-empty"
+	ruleOneDocument = "one-document"
+	ruleKnownKey    = "known-key"
+	ruleUniqueKey   = "unique-key"
+	ruleBuilt       = "built"
+	ruleValueType   = "value-type"
+)
+
+// rules is every rule of a spec: first the loader's, then those over values, in the order in which people read a spec.
+func rules() []rule {
+	return []rule{
+		{ruleSize, "a spec may come from a stranger", nil},
+		{ruleUTF8, "other encodings could hide what the file says", nil},
+		{ruleNoSecrets, "a spec is kept in version control and shown in reports", nil},
+		{ruleSyntax, "a spec is YAML", nil},
+		{rulePlainYAML, "a spec means what it shows: nothing is copied, merged or typed by tags", nil},
+		{ruleNesting, "a spec is flat", nil},
+		{ruleNotEmpty, "an empty file is a mistake and not a cluster of defaults", nil},
+		{ruleOneDocument, "one file describes one cluster", nil},
+		{ruleKnownKey, "a misspelt key would be ignored in silence", nil},
+		{ruleUniqueKey, "one of two values would be ignored in silence", nil},
+		{ruleBuilt, "what a release does not build it must not seem to accept", nil},
+		{ruleValueType, "a value is what its key takes", nil},
+
+		{"required", "some things cannot be derived", (*checker).required},
+		{"api-version", "another version may mean other things by the same keys", (*checker).apiVersion},
+		{"kind", "the file could be meant for another program", (*checker).kind},
+		{"name", "the name becomes part of certificates, host names and instance ids", (*checker).name},
+		{"platform-supported", "what a release does not build it must not seem to accept", (*checker).platform},
+		{"os-supported", "an image is baked only from systems that were tested", (*checker).os},
+		{"arch-supported", "an image is baked only for processors that were tested", (*checker).arch},
+		{"postgres-supported", "each system has package sources for some majors only", (*checker).postgresVersion},
+
+		{"ipv6-refused", "Cinc Server's IPv6 support is broken for external databases and search", (*checker).ipv6},
+		{"prefix-masked", "10.20.0.5/24 could mean the network or a machine in it", (*checker).prefixMasked},
+		{"prefix-usable", "machines cannot talk to each other over loopback, link-local or multicast addresses", (*checker).prefixUsable},
+		{"prefix-size", "the network must hold the machines, and be one", (*checker).prefixSize},
+		{"gateway-in-network", "a gateway outside the network cannot be reached", (*checker).gatewayInNetwork},
+		{"gateway-not-a-node", "a machine with the gateway's address cuts off the network", (*checker).gatewayNotANode},
+		{"service-address", "no machine of the cluster answers DNS or NTP, nor does a machine by itself", (*checker).serviceAddress},
+		{"dns-at-most-three", "the resolver ignores a fourth server in silence", (*checker).dnsAtMostThree},
+		{"list-unique", "an entry given twice stands for one that was meant to differ", (*checker).listUnique},
+		{"interface-name", "the kernel takes 15 characters, without slashes and blanks", (*checker).interfaceName},
+
+		{"odd-voters", "an even number of voters survives no more than one less, and one or two survive nothing", (*checker).oddVoters},
+		{"address-in-network", "a machine outside the network cannot reach the others", (*checker).addressInNetwork},
+		{"network-address-reserved", "a network's first and last address belong to no machine", (*checker).addressReserved},
+		{"address-unique", "two machines with one address are none", (*checker).addressUnique},
+		{"disk-required", "the root disk is thrown away with the image; the database must outlive it", (*checker).diskRequired},
+		{"disk-path", "the disk is found by its path under /dev", (*checker).diskPath},
+
+		{"ssh-key", "a line that sshd does not understand locks people out", (*checker).sshKey},
+		{"secrets-file", "the bundle must be a file of its own, in a form that this release keeps", (*checker).secretsFile},
+	}
+}
+
+// notBuilt says what a key of the product's full spec is for, if this release does not build that.
+func notBuilt(path string) (what string, yes bool) {
+	switch path {
+	case "api", "cinc", "domain":
+		return "API nodes", true
+	case "lb":
+		return "load balancers", true
+	case "opensearch":
+		return "search nodes", true
+	case "backup", "backups", "postgres.backup", "postgres.backups":
+		return "backups", true
+	case "postgres.external":
+		return "clusters on an external database", true
+	case "region":
+		return "clusters on AWS", true
+	}
+	return "", false
+}
