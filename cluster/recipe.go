@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -38,4 +39,27 @@ func (r Recipe) Digest() string {
 	}
 	sum := sha256.Sum256(text)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// DecodeRecipe reads a recipe strictly: a field that this release does not know belongs to another one's image.
+func DecodeRecipe(text []byte) (Recipe, error) {
+	var r Recipe
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&r); err != nil {
+		return Recipe{}, err
+	}
+	if r.Format != RecipeFormat {
+		return Recipe{}, fmt.Errorf("recipe format %d, and this release reads %d: bake with the same release", r.Format, RecipeFormat)
+	}
+	return r, nil
+}
+
+// String is the recipe as people say it, like "postgres 13 on debian-13 amd64".
+func (r Recipe) String() string {
+	what := string(r.Role)
+	if r.PostgresVersion != 0 {
+		what += fmt.Sprintf(" %d", r.PostgresVersion)
+	}
+	return fmt.Sprintf("%s on %s %s", what, r.OS, r.Arch)
 }

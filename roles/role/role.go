@@ -21,6 +21,8 @@ type Role interface {
 	Ready(Inputs) []Probe
 	// Verify returns what must hold in a sealed image.
 	Verify(cluster.Recipe) []Check
+	// Joiner decides how the machine joins its peers; nil for a role that has none to agree with.
+	Joiner(step.Host) Joiner
 }
 
 // Joiner is kept by roles that must agree with their peers before their programs start.

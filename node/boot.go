@@ -1,0 +1,227 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// Agent does what a machine's units ask of it.
+type Agent struct {
+	Host step.Host
+	Out  io.Writer // the journal and the console
+}
+
+// phase is one part of a boot.
+type phase struct {
+	name string
+	run  func(*boot, context.Context) error
+}
+
+// phases is the whole of a boot, in order.
+func phases() []phase {
+	return []phase{
+		// Who am I? The two files of the seed, checked against each other and against the image.
+		{"identity", (*boot).identify},
+		// Is the network what it should be? cloud-init does not stop when it could not set it up.
+		{"network", (*boot).network},
+		// The data disk: found, formatted only if blank, refused if it is somebody else's.
+		{"disk", func(b *boot, ctx context.Context) error { return prepareDisk(ctx, b.host, b.machine) }},
+		// From here on peers can ask what this machine holds: none of them decides anything before that.
+		{"endpoint", (*boot).startEndpoint},
+		// Form, join, continue, or wait: the role's decision table.
+		{"join", (*boot).join},
+		// The role's files and programs.
+		{"apply", (*boot).apply},
+		// Until the machine does its work. Only then is it ready.
+		{"ready", (*boot).awaitReady},
+	}
+}
+
+// boot is one run of the phases and what they found out.
+type boot struct {
+	host    step.Host
+	report  *reporter
+	machine Machine
+	in      role.Inputs
+}
+
+// Boot wires the machine into its cluster. It is safe to run again at any time: what is as it should be is left alone.
+func (a Agent) Boot(ctx context.Context) error {
+	b := &boot{host: a.Host, report: newReporter(a.Host, a.Out)}
+	err := b.run(ctx)
+	return errors.Join(err, b.report.finish(err))
+}
+
+func (b *boot) run(ctx context.Context) error {
+	facts, err := gather(b.host)
+	if err != nil {
+		return err
+	}
+	b.in.Facts, b.report.status.BootID = facts, facts.BootID
+	for _, p := range phases() {
+		if err := b.report.begin(p.name); err != nil {
+			return err
+		}
+		if err := p.run(b, ctx); err != nil {
+			return err
+		}
+		if err := b.report.end(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *boot) identify(context.Context) error {
+	machine, err := Load(b.host)
+	if err != nil {
+		return err
+	}
+	b.machine = machine
+	b.in = machine.inputs(b.in.Facts, cluster.Observation{})
+	b.report.identify(machine)
+	b.report.say("%s", machine.describe())
+	return nil
+}
+
+func (b *boot) network(ctx context.Context) error {
+	if err := awaitAddress(ctx, b.machine.Self); err != nil {
+		return err
+	}
+	facts, err := gather(b.host) // the addresses are there now
+	b.in.Facts = facts
+	return err
+}
+
+func (b *boot) startEndpoint(ctx context.Context) error {
+	_, err := b.host.Run(ctx, step.Command{Argv: []string{"systemctl", "start", role.UnitAgent}})
+	return err
+}
+
+// joinDeadline bounds one attempt to join. The unit starts another one: a machine waits for its peers as long as it takes.
+const joinDeadline = 15 * time.Minute
+
+// joinPause is about how long to wait before looking again.
+const joinPause = 500 * time.Millisecond
+
+func (b *boot) join(ctx context.Context) error {
+	joiner := b.machine.Role.Joiner(b.host)
+	if joiner == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinDeadline)
+	defer cancel()
+	for {
+		if err := b.look(ctx); err != nil {
+			return err
+		}
+		decision, err := joiner.Join(ctx, b.in)
+		if err != nil {
+			return err
+		}
+		switch decision.Verdict {
+		case role.Proceed:
+			b.in.Joined = decision
+			b.report.say("join: %s: %s", decision.Row, decision.Reason)
+			return b.report.resume()
+		case role.Refuse:
+			return &role.Refusal{Reason: decision.Reason, Hint: decision.Hint}
+		}
+		if err := b.wait(ctx, decision.Reason, decision.Hint); err != nil {
+			return err
+		}
+	}
+}
+
+// look finds out again what this machine and its peers hold.
+func (b *boot) look(ctx context.Context) error {
+	var err error
+	if b.in.Own, err = b.machine.Observe(b.host); err != nil {
+		return err
+	}
+	b.in.Peers, err = askPeers(ctx, b.in)
+	return err
+}
+
+// wait says why the machine waits, and pauses. When the time is up, the reason is the error.
+func (b *boot) wait(ctx context.Context, reason, hint string) error {
+	if err := b.report.wait(reason, hint); err != nil {
+		return err
+	}
+	if err := role.Pause(ctx, joinPause); err != nil {
+		return fmt.Errorf("%s (%s): %w", reason, hint, err)
+	}
+	return nil
+}
+
+// apply brings about the role's plan. A step that must wait for other machines makes the plan start again later: what is
+// done already is only looked at.
+func (b *boot) apply(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, joinDeadline)
+	defer cancel()
+	for {
+		plan, err := b.machine.Role.Boot(b.in)
+		if err != nil {
+			return err
+		}
+		_, err = plan.Apply(ctx, b.host, nil)
+		var notYet *role.NotYet
+		if !errors.As(err, &notYet) {
+			return errors.Join(err, b.report.resume())
+		}
+		if err := b.wait(ctx, notYet.Reason, notYet.Hint); err != nil {
+			return err
+		}
+		if err := b.look(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// probePause is about how long to wait before a probe is tried again.
+const probePause = 200 * time.Millisecond
+
+// awaitReady goes through the role's probes in order until each has held once.
+func (b *boot) awaitReady(ctx context.Context) error {
+	for i := range b.machine.Role.Ready(b.in) {
+		if err := b.awaitProbe(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *boot) awaitProbe(ctx context.Context, number int) error {
+	ctx, cancel := context.WithTimeout(ctx, b.machine.Role.Ready(b.in)[number].Deadline)
+	defer cancel()
+	for {
+		probe := b.machine.Role.Ready(b.in)[number] // made anew: its words depend on what the peers say
+		err := probe.Run(ctx, b.host)
+		if err == nil {
+			return b.report.resume()
+		}
+		reason, hint := probe.Title+": "+err.Error(), probe.Hint
+		var notYet *role.NotYet
+		if errors.As(err, &notYet) {
+			reason, hint = notYet.Reason, notYet.Hint
+		}
+		if err := b.report.wait(reason, hint); err != nil {
+			return err
+		}
+		if err := role.Pause(ctx, probePause); err != nil {
+			return fmt.Errorf("%s (%s): %w", reason, hint, err)
+		}
+		if notYet != nil { // it waits for peers: what they hold may have changed
+			if err := b.look(ctx); err != nil {
+				return err
+			}
+		}
+	}
+}

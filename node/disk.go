@@ -1,0 +1,166 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"strings"
+
+	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// diskLabel marks a file system that cincbake made. ext4 allows 16 bytes.
+const diskLabel = "cincbake-data"
+
+// ownerFile says whose a data disk is.
+const ownerFile = role.DataDir + "/cincbake.json"
+
+type diskOwner struct {
+	Cluster string `json:"cluster"`
+	Node    string `json:"node"`
+}
+
+// prepareDisk brings the data disk to its place. A blank disk is formatted; a disk that holds anything else than this
+// machine's own data is refused.
+func prepareDisk(ctx context.Context, host step.Host, m Machine) error {
+	if m.Self.Disk != "" {
+		if err := mountDisk(ctx, host, m.Self.Disk); err != nil {
+			return err
+		}
+	}
+	if err := claim(host, m); err != nil {
+		return err
+	}
+	_, err := etcd.Prepare(host)
+	return err
+}
+
+func mountDisk(ctx context.Context, host step.Host, device string) error {
+	if _, err := host.Run(ctx, step.Command{Argv: []string{"mountpoint", "--quiet", role.DataDir}}); err == nil {
+		return nil
+	}
+	content, err := probe(ctx, host, device)
+	if err != nil {
+		return err
+	}
+	if content.blank() {
+		// lazy initialisation would write in the background for minutes, at the database's cost
+		format := []string{"mkfs.ext4", "-q", "-L", diskLabel, "-E", "lazy_itable_init=0,lazy_journal_init=0", device}
+		if _, err := host.Run(ctx, step.Command{Argv: format}); err != nil {
+			return err
+		}
+	} else if content.label != diskLabel || content.kind != "ext4" {
+		return &role.Refusal{
+			Reason: fmt.Sprintf("data disk %s is not blank and not cincbake's: it holds %s", device, content),
+			Hint:   "attach the right disk, or wipe this one yourself if nothing on it is needed: wipefs --all " + device,
+		}
+	}
+	if err := host.Put(role.DataDir, step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
+		return err
+	}
+	_, err = host.Run(ctx, step.Command{Argv: []string{"mount", "-o", "noatime", device, role.DataDir}})
+	return err
+}
+
+// content is what a block device holds, by its signatures.
+type content struct {
+	kind  string // of file system, or what else
+	label string
+	table string // of partitions
+}
+
+func (c content) blank() bool { return c == content{} }
+
+func (c content) String() string {
+	switch {
+	case c.table != "":
+		return "a " + c.table + " partition table"
+	case c.label != "":
+		return fmt.Sprintf("%s %q", c.kind, c.label)
+	}
+	return c.kind
+}
+
+// probe asks blkid for signatures. Its status 2 means that it found none; an ambivalent result, 8, is anything but blank.
+func probe(ctx context.Context, host step.Host, device string) (content, error) {
+	out, err := host.Run(ctx, step.Command{Argv: []string{"blkid", "--probe", "--output", "export", device}})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil {
+		switch exit.Status {
+		case 2:
+			return blankOrMissing(ctx, host, device)
+		case 8:
+			return content{kind: "signatures of several file systems"}, nil
+		}
+	}
+	if err != nil {
+		return content{}, err
+	}
+	var c content
+	for row := range strings.Lines(string(out.Stdout)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(row), "=")
+		switch name {
+		case "TYPE":
+			c.kind = value
+		case "LABEL":
+			c.label = value
+		case "PTTYPE":
+			c.table = value
+		}
+	}
+	if c.blank() {
+		c.kind = "something that blkid can't name"
+	}
+	return c, nil
+}
+
+// blankOrMissing tells a disk without signatures from one that is not there: blkid answers both alike. A disk without
+// signatures counts as blank only when its first mebibyte is all zero: raw data has no signature either.
+func blankOrMissing(ctx context.Context, host step.Host, device string) (content, error) {
+	if _, err := host.Run(ctx, step.Command{Argv: []string{"test", "-b", device}}); err != nil {
+		return content{}, &role.Refusal{
+			Reason: "there is no data disk " + device,
+			Hint:   "attach it, or name the right device in the spec",
+		}
+	}
+	_, err := host.Run(ctx, step.Command{Argv: []string{"cmp", "--quiet", "--bytes=1048576", device, "/dev/zero"}})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil && exit.Status == 1 {
+		return content{kind: "data without a file system"}, nil
+	}
+	return content{}, err
+}
+
+// claim writes down whose the data directory is, or refuses somebody else's.
+func claim(host step.Host, m Machine) error {
+	want := diskOwner{Cluster: m.Document.Cluster.Name, Node: m.Self.Name}
+	entry, err := host.Read(ownerFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		text, err := json.Marshal(want)
+		if err != nil {
+			return err
+		}
+		if err := host.Put(role.DataDir, step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
+			return err
+		}
+		return host.Put(ownerFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root", Content: append(text, '\n')})
+	}
+	if err != nil {
+		return err
+	}
+	var have diskOwner
+	if err := json.Unmarshal(entry.Content, &have); err != nil {
+		return fmt.Errorf("%s: %w", ownerFile, err)
+	}
+	if have != want {
+		return &role.Refusal{
+			Reason: fmt.Sprintf("the data disk is %s's of cluster %s", have.Node, have.Cluster),
+			Hint:   "attach " + want.Node + "'s own disk, or an empty one",
+		}
+	}
+	return nil
+}

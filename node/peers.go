@@ -1,0 +1,72 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+)
+
+// peerTimeout bounds one question to a peer: a machine that is up answers within milliseconds.
+const peerTimeout = 2 * time.Second
+
+// askPeers asks every other voter's agent, all at once, what its machine holds.
+func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
+	tls, err := in.Secrets.ClientTLS()
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	peers := cluster.Peers{}
+	for _, n := range in.Cluster.Voters() {
+		if n.Name == in.Self.Name {
+			continue
+		}
+		wait.Go(func() {
+			peer := cluster.Peer{Node: n}
+			if err := observe(ctx, client, n, &peer.Observation); err != nil {
+				peer.Error = err.Error()
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			peers[n.Name] = peer
+		})
+	}
+	wait.Wait()
+	return peers, nil
+}
+
+func observe(ctx context.Context, client *http.Client, n cluster.Node, into *cluster.Observation) error {
+	url := fmt.Sprintf("https://%s:%d/v1/observation", n.Address, cluster.PortAgent)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("no answer from %s", n.Address) // the url and the library's wording help nobody in a status
+	}
+	defer response.Body.Close() //nolint:errcheck // read only
+	text, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", n.Address, response.Status)
+	}
+	if err := json.Unmarshal(text, into); err != nil {
+		return fmt.Errorf("%s: %w", n.Address, err)
+	}
+	if into.Node != n.Name {
+		return fmt.Errorf("%s answered as %s", n.Address, into.Node)
+	}
+	return nil
+}

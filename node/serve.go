@@ -1,0 +1,280 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/postgres"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/step"
+)
+
+// Serve answers peers and the operator until the context ends. Every caller shows a certificate of the cluster's CA: a
+// node's may ask what this machine holds, and only the operator's may change something.
+func (a Agent) Serve(ctx context.Context) error {
+	machine, err := Load(a.Host)
+	if err != nil {
+		return err
+	}
+	facts, err := gather(a.Host)
+	if err != nil {
+		return err
+	}
+	config, err := machine.Secrets.ServerTLS()
+	if err != nil {
+		return err
+	}
+	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{})}
+	server := &http.Server{
+		Handler:           e.routes(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      2 * time.Minute, // a switchover answers when it is through
+		IdleTimeout:       time.Minute,
+	}
+	address := fmt.Sprintf("%s:%d", machine.Self.Address, cluster.PortAgent)
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	if err := notifyReady(ctx); err != nil {
+		return err
+	}
+	go e.steer(ctx)
+	stopped := context.AfterFunc(ctx, func() {
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
+		defer cancel()
+		_ = server.Shutdown(grace) // the process ends next
+	})
+	defer stopped()
+	err = server.Serve(tls.NewListener(listener, config))
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}
+
+// notifyReady tells systemd that the endpoint listens (sd_notify(3)). Without systemd there is nobody to tell.
+func notifyReady(ctx context.Context) error {
+	socket := os.Getenv("NOTIFY_SOCKET")
+	if socket == "" {
+		return nil
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, "unixgram", socket)
+	if err != nil {
+		return err
+	}
+	defer conn.Close() //nolint:errcheck // a datagram is sent whole or not at all
+	_, err = conn.Write([]byte("READY=1"))
+	return err
+}
+
+// endpoint is the agent's mTLS endpoint.
+type endpoint struct {
+	host    step.Host
+	machine Machine
+	in      role.Inputs
+}
+
+// caller says who may call a route.
+type caller bool
+
+const (
+	anyMember    caller = false
+	operatorOnly caller = true
+)
+
+func (e *endpoint) routes() http.Handler {
+	mux := http.NewServeMux()
+	route := func(pattern string, who caller, handle func(*http.Request) (any, error)) {
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			answer, err := e.admit(r, who), error(nil)
+			if answer == nil {
+				var body any
+				if body, err = handle(r); err == nil {
+					reply(w, http.StatusOK, body)
+					return
+				}
+				answer = asFailure(err)
+			}
+			reply(w, answer.status, answer)
+		})
+	}
+	route("GET /v1/observation", anyMember, func(*http.Request) (any, error) { return e.machine.Observe(e.host) })
+	route("GET /v1/status", operatorOnly, func(r *http.Request) (any, error) { return e.status(r.Context()) })
+	route("POST /v1/switchover", operatorOnly, e.switchover)
+	route("POST /v1/rescue/etcd", operatorOnly, e.rescue)
+	return mux
+}
+
+// failure is how a call that failed answers.
+type failure struct {
+	status int
+	Error  string `json:"error"`
+	Hint   string `json:"hint,omitempty"`
+}
+
+func asFailure(err error) *failure {
+	var refusal *role.Refusal
+	if errors.As(err, &refusal) {
+		return &failure{http.StatusConflict, refusal.Reason, refusal.Hint}
+	}
+	return &failure{http.StatusInternalServerError, err.Error(), ""}
+}
+
+// admit checks the caller's certificate, which TLS has verified against the cluster's CA; nil admits.
+func (e *endpoint) admit(r *http.Request, who caller) *failure {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return &failure{http.StatusForbidden, "no client certificate", ""}
+	}
+	identity, err := secrets.IdentityOf(r.TLS.PeerCertificates[0])
+	switch {
+	case err != nil:
+		return &failure{http.StatusForbidden, err.Error(), ""}
+	case identity.Cluster != e.machine.Document.Cluster.Name:
+		return &failure{http.StatusForbidden, "the certificate is of another cluster", ""}
+	case who == operatorOnly && !identity.Operator:
+		return &failure{http.StatusForbidden, "this takes the operator's certificate", ""}
+	}
+	return nil
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller is gone
+}
+
+// status is the boot's document, with what the machine's programs say now.
+func (e *endpoint) status(ctx context.Context) (cluster.Status, error) {
+	status, err := ReadStatus(e.host, e.in.Facts.BootID)
+	if err != nil {
+		return status, err
+	}
+	if certificate, err := e.in.Secrets.Leaf.X509(); err == nil {
+		status.CertificateExpires = certificate.NotAfter.UTC()
+	}
+	if local, err := etcd.Local(e.in); err == nil {
+		status.Quorum = quorum(ctx, local)
+	}
+	if e.machine.Self.Role == cluster.RolePostgres {
+		if db, err := postgres.APIOf(e.in, e.machine.Self).Status(ctx); err == nil {
+			status.Database = &db
+		}
+	}
+	return status, nil
+}
+
+func quorum(ctx context.Context, local etcd.Client) *cluster.Quorum {
+	member, err := local.Status(ctx)
+	if err != nil {
+		return nil // etcd does not run
+	}
+	q := &cluster.Quorum{ClusterID: member.ClusterID}
+	list, err := local.Members(ctx)
+	if err != nil {
+		return q
+	}
+	q.Healthy, q.Members = true, len(list.Members)
+	for _, m := range list.Members {
+		if m.ID == member.Leader {
+			q.Leader = m.Name
+		}
+	}
+	return q
+}
+
+func (e *endpoint) switchover(r *http.Request) (any, error) {
+	var order struct{ To string }
+	if err := decode(r, &order); err != nil {
+		return nil, err
+	}
+	if e.machine.Self.Role != cluster.RolePostgres {
+		return nil, &role.Refusal{Reason: e.machine.Self.Name + " runs no database", Hint: "ask a database node"}
+	}
+	if order.To != "" {
+		if node, err := e.machine.Document.Cluster.Node(order.To); err != nil || node.Role != cluster.RolePostgres {
+			return nil, &role.Refusal{Reason: order.To + " is no database node of this cluster"}
+		}
+	}
+	began := time.Now()
+	from, to, err := postgres.APIOf(e.in, e.machine.Self).Switchover(r.Context(), order.To)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]any{"from": from, "to": to, "seconds": seconds(time.Since(began))}, nil
+}
+
+// rescue orders this machine's etcd data to become the whole cluster. It is safe only when nobody else can still hold the
+// quorum, so every other voter must have answered that it is empty.
+func (e *endpoint) rescue(r *http.Request) (any, error) {
+	own, err := e.machine.Observe(e.host)
+	if err != nil {
+		return nil, err
+	}
+	if own.Formation != cluster.FormationFormed {
+		return nil, &role.Refusal{Reason: "this machine holds no data of a formed cluster", Hint: "rescue from the machine that kept its disk"}
+	}
+	peers, err := askPeers(r.Context(), e.in)
+	if err != nil {
+		return nil, err
+	}
+	for name, peer := range peers {
+		if !peer.Answered() {
+			return nil, &role.Refusal{
+				Reason: name + " does not answer; it may still hold the quorum with another machine",
+				Hint:   "start it, or replace it by an empty machine of its name, and ask again",
+			}
+		}
+		if peer.Observation.Formation != cluster.FormationEmpty {
+			return nil, &role.Refusal{Reason: fmt.Sprintf("%s is not empty but %s", name, peer.Observation.Formation), Hint: "start every machine that kept its disk; the quorum then returns by itself"}
+		}
+	}
+	if err := etcd.OrderRescue(e.host); err != nil {
+		return nil, err
+	}
+	if _, err := e.host.Run(r.Context(), step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
+		return nil, err
+	}
+	return map[string]string{"node": e.machine.Self.Name, "ordered": "etcd starts as the only member, with its data; the others join it by themselves"}, nil
+}
+
+func decode(r *http.Request, into any) error {
+	decoder := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil && !errors.Is(err, io.EOF) {
+		return &role.Refusal{Reason: "bad request: " + err.Error()}
+	}
+	return nil
+}
+
+// steerPause is how often a database node looks whether it leads etcd.
+const steerPause = 10 * time.Second
+
+// steer hands etcd's leadership to the heartbeat whenever this database node has it. When primary and etcd leader die in
+// one machine, etcd's new leader prolongs the primary's lease from the beginning, and failover takes that much longer.
+func (e *endpoint) steer(ctx context.Context) {
+	witness := e.machine.Document.Cluster.NodesOf(cluster.RoleHeartbeat)
+	if e.machine.Self.Role != cluster.RolePostgres || len(witness) == 0 {
+		return
+	}
+	local, err := etcd.Local(e.in)
+	if err != nil {
+		return
+	}
+	for role.Pause(ctx, steerPause) == nil {
+		// A failed attempt changes nothing, and there is another one soon.
+		_ = etcd.Yield(ctx, local, witness[0].Name)
+	}
+}

@@ -1,0 +1,149 @@
+// Package base is what every role's image and boot share: the package list, the agent's units, hygiene.
+package base
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// packages are what every machine has beside the base system. e2fsprogs formats data disks.
+func packages() []string {
+	return []string{
+		"ca-certificates", "chrony", "cloud-init", "dbus", "e2fsprogs", "iproute2", "openssh-server",
+		"sudo", "systemd", "systemd-sysv",
+	}
+}
+
+// Bake returns the steps that come before a role's own: nothing may start while baking, and the agent is in place.
+func Bake(recipe cluster.Recipe) (step.Plan, error) {
+	os, err := cluster.OSFor(recipe.OS)
+	if err != nil {
+		return nil, err
+	}
+	return step.Plan{
+		{
+			Title:  "Keep services still",
+			Reason: "packages start their services on installation; an image must never have run them",
+			Action: step.File{Path: policyFile, Mode: 0o755, Content: []byte("#!/bin/sh\nexit 101\n")},
+		},
+		{
+			Title:  "Read the package lists",
+			Reason: "versions come from the mirror as it is today",
+			Action: step.Exec{Command: step.Command{Argv: []string{"apt-get", "update", "--quiet", "-o", "Acquire::Retries=5"}}},
+		},
+		{
+			Title:  "Install what every machine has",
+			Reason: "cloud-init writes the wiring, chrony keeps time, e2fsprogs formats a blank data disk",
+			Action: step.Packages{Names: packages()},
+		},
+		{
+			Title:  "Limit cloud-init to its seed",
+			Reason: os.Name + " machines are told who they are by their platform's datasource alone, and nothing is installed at boot",
+			Action: step.File{Path: cloudConfigFile, Mode: 0o644, Content: cloudConfig(recipe.Platform)},
+		},
+		{
+			Title:  "Keep the journal",
+			Reason: "after a power-off the last boot's messages are the only witness",
+			Action: step.File{Path: "/etc/systemd/journald.conf.d/cincbake.conf", Mode: 0o644,
+				Content: []byte("[Journal]\nStorage=persistent\nSystemMaxUse=500M\n")},
+		},
+		{
+			Title:  "Refuse passwords over ssh",
+			Reason: "ssh is for emergencies, by key",
+			Action: step.File{Path: "/etc/ssh/sshd_config.d/cincbake.conf", Mode: 0o644,
+				Content: []byte("PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin no\n")},
+		},
+		{
+			Title:  "Bring the network up by networkd",
+			Reason: "cloud-init writes networkd's files, but Debian leaves the service off",
+			Action: step.Unit{Name: "systemd-networkd.service", State: step.Enabled},
+		},
+		{
+			Title:  "Wait for the network",
+			Reason: "the agent asks its peers first thing",
+			Action: step.Unit{Name: "systemd-networkd-wait-online.service", State: step.Enabled},
+		},
+		{
+			Title:  "Leave the clock to the agent",
+			Reason: "chrony starts once it knows its servers",
+			Action: step.Unit{Name: "chrony.service", State: step.Disabled},
+		},
+		unitFile(role.UnitBoot, bootUnit), enabled(role.UnitBoot, "the agent wires the machine at every boot"),
+		unitFile(role.UnitAgent, agentUnit),
+		unitFile(role.UnitScrub, scrubUnit), enabled(role.UnitScrub, "cloud-init's copies of the secrets go after the first boot"),
+	}, nil
+}
+
+func unitFile(name, content string) step.Step {
+	return step.Step{
+		Title:  "Write unit " + name,
+		Reason: "the agent is baked, not fetched",
+		Action: step.File{Path: "/usr/lib/systemd/system/" + name, Mode: 0o644, Content: []byte(content)},
+	}
+}
+
+func enabled(name, reason string) step.Step {
+	return step.Step{Title: "Enable " + name, Reason: reason, Action: step.Unit{Name: name, State: step.Enabled}}
+}
+
+// Boot returns the steps that come before a role's own at every boot.
+func Boot(in role.Inputs) step.Plan {
+	plan := step.Plan{
+		{
+			Title:  "Trust the cluster's CA",
+			Reason: "every program on the machine verifies its peers by it",
+			Action: step.File{Path: role.CAFile, Mode: 0o644, Content: []byte(in.Secrets.CA)},
+		},
+	}
+	if len(in.Cluster.Network.DNS) > 0 {
+		plan = append(plan, step.Step{
+			Title:  "Name the DNS servers",
+			Reason: "without systemd-resolved nobody else writes this file",
+			Action: step.File{Path: "/etc/resolv.conf", Mode: 0o644, Content: lines("nameserver ", in.Cluster.Network.DNS, "")},
+		})
+	}
+	if len(in.Cluster.Network.NTP) > 0 {
+		const sources = "/etc/chrony/sources.d/cincbake.sources"
+		plan = append(plan,
+			step.Step{
+				Title:  "Name the time servers",
+				Reason: "certificates and leases need a common clock",
+				Action: step.File{Path: sources, Mode: 0o644, Content: lines("server ", in.Cluster.Network.NTP, " iburst")},
+			},
+			step.Step{
+				Title:  "Keep time",
+				Reason: "the servers are known now",
+				Action: step.Unit{Name: "chrony.service", State: step.Started, Watch: []string{sources}},
+			})
+	}
+	return plan
+}
+
+// TLS returns the steps that give the program called user the machine's certificate and key.
+func TLS(in role.Inputs, user string) step.Plan {
+	return step.Plan{
+		{
+			Title:  "Give " + user + " the machine's certificate",
+			Reason: "it serves and dials under the machine's name",
+			Action: step.File{Path: role.CertFile(user), Mode: 0o644, Content: []byte(in.Secrets.Leaf.Certificate)},
+		},
+		{
+			Title:  "Give " + user + " the machine's key",
+			Reason: "each program reads a copy of its own, so that none needs more rights",
+			Action: step.File{Path: role.KeyFile(user), Mode: 0o600, Owner: user, Content: []byte(in.Secrets.Leaf.Key.Reveal())},
+		},
+	}
+}
+
+func lines(before string, addresses []netip.Addr, after string) []byte {
+	var b strings.Builder
+	for _, address := range addresses {
+		fmt.Fprintf(&b, "%s%s%s\n", before, address, after)
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,312 @@
+// Package etcd is the quorum that decides which database node is primary: one member on every database node and one on
+// the heartbeat. It holds the join's decision table, what is baked and written for a member, and a small client.
+package etcd
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+)
+
+// View is what a machine sees before its etcd starts: its own disk, its peers' agents, and the quorum if there is one.
+type View struct {
+	Self  cluster.Node
+	Nodes []cluster.Node // every voter, Self among them
+	Own   cluster.Observation
+	// HasLog tells whether the data directory holds a write-ahead log.
+	HasLog bool
+	// Peers are the other voters' agents.
+	Peers cluster.Peers
+	// Quorum is what a linearizable read through a peer gave. Only such a read proves a quorum; nil: none answered.
+	Quorum *Quorum
+	// TakenBy is another address from which a live member of this machine's name answers; empty: nobody does.
+	TakenBy string
+	// Rescue tells that an operator ordered this machine's data to become the whole cluster.
+	Rescue bool
+}
+
+// Quorum is a cluster that answers linearizable reads.
+type Quorum struct {
+	ClusterID string
+	Members   []Member
+}
+
+// Member is one entry of etcd's member list. A member that never started has neither name nor client URLs.
+type Member struct {
+	ID         string // hexadecimal
+	Name       string
+	PeerURLs   []string
+	ClientURLs []string
+}
+
+// Change is what a decision asks of the cluster before this machine's etcd starts.
+type Change struct {
+	Remove string // id of a member to remove
+	Update string // id of a member whose peer URL becomes this machine's
+	Add    bool   // add this machine's peer URL
+}
+
+// PeerURL is where a node's member talks to other members.
+func PeerURL(n cluster.Node) string {
+	return fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdPeer)
+}
+
+// ClientURL is where a node's member answers clients.
+func ClientURL(n cluster.Node) string {
+	return fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdClient)
+}
+
+// Token names a formation by everyone who takes part in it: a replaced machine has another incarnation, so it can't slip
+// into a formation that it was not asked about. etcd derives its cluster and member ids from it, so even two formations
+// of the same names and addresses can't mix.
+func Token(clusterName string, incarnations map[string]string) string {
+	var rows []string
+	for node, incarnation := range incarnations {
+		rows = append(rows, node+"="+incarnation)
+	}
+	slices.Sort(rows)
+	sum := sha256.Sum256([]byte(clusterName + "\n" + strings.Join(rows, "\n")))
+	return clusterName + "-" + hex.EncodeToString(sum[:8])
+}
+
+// The rows of the join table, by name.
+const (
+	RowRescue         = "rescue"              // data, no quorum, an operator's order
+	RowRestart        = "restart"             // data, no quorum: what is on the disk decides
+	RowForeign        = "foreign-cluster"     // data of another cluster than the quorum's
+	RowRemoved        = "removed"             // data, but the quorum no longer has this member
+	RowMoved          = "moved"               // data, and the quorum has this member under another peer URL
+	RowMember         = "member"              // data, and the quorum has this member
+	RowUnrecorded     = "unrecorded-data"     // data that no record accounts for
+	RowLost           = "lost-data"           // a record of a formed cluster without its data, and no quorum
+	RowTaken          = "name-taken"          // empty, but somebody alive has this name
+	RowAdd            = "add"                 // empty, quorum without this machine
+	RowReuse          = "reuse"               // empty, quorum expects this machine
+	RowReplace        = "replace"             // empty, quorum holds this machine's dead predecessor
+	RowQuorumLost     = "quorum-lost"         // empty, no quorum, a peer belongs to a formed cluster
+	RowPeerUnknown    = "peer-unknown"        // empty, no quorum, a peer holds data that it can't account for
+	RowSilent         = "peer-silent"         // empty, no quorum, a peer does not answer
+	RowOtherFormation = "formed-without-this" // empty, no quorum, a peer forms a cluster that this machine was not asked about
+	RowForm           = "form"                // every voter is empty: the first formation
+)
+
+// Rows lists every row, so that a test can demand a case for each.
+func Rows() []string {
+	return []string{
+		RowRescue, RowRestart, RowForeign, RowRemoved, RowMoved, RowMember, RowUnrecorded, RowLost, RowTaken, RowAdd, RowReuse,
+		RowReplace, RowQuorumLost, RowPeerUnknown, RowSilent, RowOtherFormation, RowForm,
+	}
+}
+
+// Decide is the table. It is pure: the same view gives the same decision.
+func Decide(clusterName string, v View) (role.Decision, Change) {
+	switch {
+	case v.HasLog && v.Quorum == nil:
+		return decideAlone(v), Change{}
+	case v.HasLog:
+		return decideMember(clusterName, v)
+	case v.Quorum != nil:
+		return decideNewcomer(clusterName, v)
+	}
+	return decideFormation(clusterName, v), Change{}
+}
+
+// decideAlone : there is data, and nobody to ask.
+func decideAlone(v View) role.Decision {
+	switch {
+	case v.Own.Formation == cluster.FormationEmpty || v.Own.Formation == cluster.FormationUnknown:
+		return refuse(RowUnrecorded, "the data disk holds an etcd log, but no record that this machine formed or joined a cluster",
+			"the disk may belong to another machine; attach this machine's own disk, or an empty one")
+	case v.Rescue:
+		d := proceed(RowRescue, "an operator ordered this machine's data to become the cluster")
+		d.Etcd = role.EtcdStart{State: "existing", Cluster: initial(v.Self, nil), Token: v.Own.Token, ForceNew: true}
+		d.Formation = cluster.FormationFormed
+		return d
+	}
+	d := proceed(RowRestart, "the data on the disk decides; etcd ignores its start flags")
+	d.Etcd = role.EtcdStart{State: state(v.Own.Formation), Cluster: static(v.Nodes), Token: v.Own.Token}
+	return d
+}
+
+func state(f cluster.Formation) string {
+	if f == cluster.FormationForming {
+		return "new"
+	}
+	return "existing"
+}
+
+// decideMember : there is data, and a quorum to compare it with.
+func decideMember(clusterName string, v View) (role.Decision, Change) {
+	if v.Own.ClusterID != "" && v.Own.ClusterID != v.Quorum.ClusterID {
+		return refuse(RowForeign,
+			fmt.Sprintf("this machine's data is of etcd cluster %s, but its peers form cluster %s", v.Own.ClusterID, v.Quorum.ClusterID),
+			"two clusters were formed under one name; keep the one that holds the data and give the other machine an empty disk"), Change{}
+	}
+	start := role.EtcdStart{State: "existing", Cluster: initial(v.Self, v.Quorum), Token: v.Own.Token}
+	mine := v.find(func(m Member) bool { return m.ID == v.Own.MemberID })
+	if v.Own.MemberID == "" { // began to form or join, and never got as far as to learn its id
+		mine = v.find(func(m Member) bool { return m.Name == v.Self.Name || slices.Contains(m.PeerURLs, PeerURL(v.Self)) })
+	}
+	switch {
+	case mine == nil:
+		d, change := decideNewcomer(clusterName, v)
+		if d.Verdict == role.Proceed {
+			d.Row, d.Etcd.SetAside = RowRemoved, true
+			d.Reason = "the quorum removed this member; its old data is set aside and it joins anew"
+		}
+		return d, change
+	case !slices.Contains(mine.PeerURLs, PeerURL(v.Self)):
+		d := proceed(RowMoved, "the quorum knows this member under another address")
+		d.Etcd = start
+		return d, Change{Update: mine.ID}
+	}
+	d := proceed(RowMember, "the quorum has this member")
+	d.Etcd = start
+	return d, Change{}
+}
+
+// decideNewcomer : nothing on the disk (or nothing that counts), and a quorum to join.
+func decideNewcomer(_ string, v View) (role.Decision, Change) {
+	if v.TakenBy != "" {
+		return refuse(RowTaken, fmt.Sprintf("a live member called %s answers at %s", v.Self.Name, v.TakenBy),
+			"two machines were given one name; power one of them off"), Change{}
+	}
+	start := role.EtcdStart{State: "existing", Cluster: initial(v.Self, v.Quorum)}
+	mine := v.find(func(m Member) bool { return slices.Contains(m.PeerURLs, PeerURL(v.Self)) || m.Name == v.Self.Name })
+	var d role.Decision
+	var change Change
+	switch {
+	case mine == nil:
+		d, change = proceed(RowAdd, "the quorum does not know this machine yet"), Change{Add: true}
+	case len(mine.ClientURLs) == 0 && slices.Contains(mine.PeerURLs, PeerURL(v.Self)):
+		d = proceed(RowReuse, "the quorum expects this machine")
+	default:
+		d, change = proceed(RowReplace, "this machine replaces a dead one of its name"), Change{Remove: mine.ID, Add: true}
+	}
+	d.Etcd, d.Formation = start, cluster.FormationForming
+	return d, change
+}
+
+// decideFormation : nothing on the disk, and no quorum. The first formation is unanimous.
+func decideFormation(clusterName string, v View) role.Decision {
+	if v.Own.Formation == cluster.FormationFormed {
+		return wait(RowLost, "this machine was a member, but its etcd data is gone, and no quorum answers",
+			"bring the other machines back; it then joins them by itself")
+	}
+	if v.Own.Formation == cluster.FormationUnknown {
+		return wait(RowUnrecorded, "the data disk holds a database, but no etcd record, and no quorum answers",
+			"bring the other machines back; if this disk is the last one left, see the rescue guide")
+	}
+	incarnations := map[string]string{v.Self.Name: v.Own.Incarnation}
+	var silent, unknown, formed []string
+	for _, peer := range sorted(v.Peers) {
+		switch {
+		case !peer.Answered():
+			silent = append(silent, fmt.Sprintf("%s (%s)", peer.Node.Name, peer.Error))
+		case peer.Observation.Formation == cluster.FormationFormed:
+			formed = append(formed, peer.Node.Name)
+		case peer.Observation.Formation == cluster.FormationUnknown:
+			unknown = append(unknown, peer.Node.Name)
+		default:
+			incarnations[peer.Node.Name] = peer.Observation.Incarnation
+		}
+	}
+	switch {
+	case len(formed) > 0:
+		return wait(RowQuorumLost,
+			fmt.Sprintf("%s belongs to a formed cluster, but no quorum answers; this machine is empty and must not form another%s",
+				strings.Join(formed, " and "), alsoSilent(silent)),
+			"bring the missing machines back; if their disks are lost, run: cincbake rescue etcd --node "+formed[0])
+	case len(unknown) > 0:
+		return wait(RowPeerUnknown, strings.Join(unknown, " and ")+" holds data that no record accounts for", "look at its status")
+	case len(silent) > 0:
+		return wait(RowSilent, "the first formation is unanimous, and there is no answer from "+strings.Join(silent, ", "),
+			"start every machine of the cluster; nothing is formed before all of them have answered")
+	}
+	token := Token(clusterName, incarnations)
+	for _, peer := range sorted(v.Peers) {
+		if o := peer.Observation; o.Formation == cluster.FormationForming && o.Token != token {
+			return wait(RowOtherFormation,
+				fmt.Sprintf("%s began to form a cluster that this machine was not asked about: one of its members was replaced meanwhile", peer.Node.Name),
+				"bring the missing machine back, or run: cincbake rescue etcd --node "+peer.Node.Name)
+		}
+	}
+	d := proceed(RowForm, "every voter answered that it is empty and was never part of a cluster")
+	d.Formation = cluster.FormationForming
+	d.Etcd = role.EtcdStart{State: "new", Cluster: static(v.Nodes), Token: token}
+	return d
+}
+
+func alsoSilent(silent []string) string {
+	if len(silent) == 0 {
+		return ""
+	}
+	return "; no answer from " + strings.Join(silent, ", ")
+}
+
+func (v View) find(match func(Member) bool) *Member {
+	for i := range v.Quorum.Members {
+		if match(v.Quorum.Members[i]) {
+			return &v.Quorum.Members[i]
+		}
+	}
+	return nil
+}
+
+// static is the initial cluster of a first formation: every voter.
+func static(nodes []cluster.Node) []string {
+	var rows []string
+	for _, n := range nodes {
+		rows = append(rows, n.Name+"="+PeerURL(n))
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// initial is the initial cluster of a member that joins a quorum: the members that started, and this one.
+func initial(self cluster.Node, quorum *Quorum) []string {
+	rows := []string{self.Name + "=" + PeerURL(self)}
+	if quorum == nil {
+		return rows
+	}
+	for _, m := range quorum.Members {
+		if m.Name == self.Name || slices.Contains(m.PeerURLs, PeerURL(self)) {
+			continue
+		}
+		name := m.Name
+		if name == "" { // added, never started: etcd compares by URL only
+			name = "unstarted-" + m.ID
+		}
+		for _, url := range m.PeerURLs {
+			rows = append(rows, name+"="+url)
+		}
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+func sorted(peers cluster.Peers) []cluster.Peer {
+	var list []cluster.Peer
+	for _, p := range peers {
+		list = append(list, p)
+	}
+	slices.SortFunc(list, func(a, b cluster.Peer) int { return strings.Compare(a.Node.Name, b.Node.Name) })
+	return list
+}
+
+func proceed(row, reason string) role.Decision {
+	return role.Decision{Verdict: role.Proceed, Row: row, Reason: reason}
+}
+
+func wait(row, reason, hint string) role.Decision {
+	return role.Decision{Verdict: role.Wait, Row: row, Reason: reason, Hint: hint}
+}
+
+func refuse(row, reason, hint string) role.Decision {
+	return role.Decision{Verdict: role.Refuse, Row: row, Reason: reason, Hint: hint}
+}

@@ -1,0 +1,164 @@
+package etcd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// Joiner decides how this machine's member starts, and asks the quorum for what that needs.
+type Joiner struct{ Host step.Host }
+
+var _ role.Joiner = Joiner{}
+
+// Join looks, decides, and carries the decision out as far as the cluster and the record are concerned.
+func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error) {
+	view, peer, err := j.observe(ctx, in)
+	if err != nil {
+		return role.Decision{}, err
+	}
+	decision, change := Decide(in.Cluster.Name, view)
+	if decision.Verdict != role.Proceed {
+		return decision, nil
+	}
+	if err := carry(ctx, peer, change, view.Self); err != nil {
+		// etcd refuses a change that would cost the quorum, and any change during an election: both pass.
+		return wait(decision.Row, fmt.Sprintf("%s; the quorum does not allow it yet: %v", decision.Reason, err),
+			"it is tried again by itself"), nil
+	}
+	if decision.Etcd.SetAside {
+		if err := j.setAside(ctx); err != nil {
+			return role.Decision{}, err
+		}
+	}
+	return decision, j.record(decision)
+}
+
+// observe builds the view. The client it returns is of the peer that proved the quorum.
+func (j Joiner) observe(ctx context.Context, in role.Inputs) (View, Client, error) {
+	view := View{Self: in.Self, Nodes: in.Cluster.Voters(), Own: in.Own, Peers: in.Peers}
+	var err error
+	if view.HasLog, err = hasLog(j.Host); err != nil {
+		return view, Client{}, err
+	}
+	if _, err := j.Host.Read(RescueFile); err == nil {
+		view.Rescue = true
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return view, Client{}, err
+	}
+	var through Client
+	for _, node := range view.Nodes {
+		if node.Name == in.Self.Name {
+			continue
+		}
+		client, err := NewClient(ClientURL(node), in.Secrets)
+		if err != nil {
+			return view, Client{}, err
+		}
+		if quorum, err := client.Members(ctx); err == nil {
+			view.Quorum, through = &quorum, client
+			break
+		}
+	}
+	if view.Quorum != nil {
+		view.TakenBy = j.takenBy(ctx, in, *view.Quorum)
+	}
+	return view, through, nil
+}
+
+// takenBy returns where else a live member of this machine's name answers.
+func (j Joiner) takenBy(ctx context.Context, in role.Inputs, quorum Quorum) string {
+	for _, m := range quorum.Members {
+		if m.Name != in.Self.Name {
+			continue
+		}
+		for _, address := range m.ClientURLs {
+			at, err := url.Parse(address)
+			if err != nil || at.Hostname() == in.Self.Address.String() {
+				continue
+			}
+			client, err := NewClient(address, in.Secrets)
+			if err != nil {
+				continue
+			}
+			if _, err := client.Status(ctx); err == nil {
+				return at.Host
+			}
+		}
+	}
+	return ""
+}
+
+func carry(ctx context.Context, peer Client, change Change, self cluster.Node) error {
+	if change.Update != "" {
+		return peer.Update(ctx, change.Update, PeerURL(self))
+	}
+	if change.Remove != "" {
+		if err := peer.Remove(ctx, change.Remove); err != nil {
+			return err
+		}
+	}
+	if change.Add {
+		return peer.Add(ctx, PeerURL(self))
+	}
+	return nil
+}
+
+// setAside renames data and record as one. They are kept: throwing data away is nobody's decision here.
+func (j Joiner) setAside(ctx context.Context) error {
+	if _, err := j.Host.Run(ctx, step.Command{Argv: []string{"systemctl", "stop", Unit}}); err != nil {
+		return err
+	}
+	aside := fmt.Sprintf("%s.removed-%s", Dir, time.Now().UTC().Format("20060102T150405Z"))
+	if _, err := j.Host.Run(ctx, step.Command{Argv: []string{"mv", "--no-target-directory", Dir, aside}}); err != nil {
+		return err
+	}
+	_, err := Prepare(j.Host)
+	return err
+}
+
+// record writes down what is about to happen before etcd writes its first byte: a log without a record is refused.
+func (j Joiner) record(decision role.Decision) error {
+	if decision.Formation == "" {
+		return nil
+	}
+	record, err := Prepare(j.Host)
+	if err != nil {
+		return err
+	}
+	record.Formation = decision.Formation
+	if decision.Etcd.Token != "" {
+		record.Token = decision.Etcd.Token
+	}
+	return record.Write(j.Host)
+}
+
+// MarkFormed records that this machine is a working member, once a linearizable read through it succeeded.
+func MarkFormed(ctx context.Context, files step.Files, client Client) error {
+	if _, err := client.Members(ctx); err != nil {
+		return err
+	}
+	status, err := client.Status(ctx)
+	if err != nil {
+		return err
+	}
+	record, err := ReadRecord(files)
+	if err != nil {
+		return err
+	}
+	formed := record
+	formed.Formation, formed.ClusterID, formed.MemberID = cluster.FormationFormed, status.ClusterID, status.MemberID
+	if formed != record {
+		if err := formed.Write(files); err != nil {
+			return err
+		}
+	}
+	return files.Remove(RescueFile)
+}
