@@ -63,7 +63,7 @@ func (d *decoder) value(node *yaml.Node, path string, target reflect.Value) {
 		target.SetString(node.Value)
 	case kind == reflect.Int && node.Tag == "!!int":
 		number, err := strconv.Atoi(node.Value)
-		if err != nil { // YAML has hexadecimal ones and underscores too
+		if err != nil || strconv.Itoa(number) != node.Value { // YAML's may be octal, hexadecimal, signed or hold underscores
 			d.wrongType(node, path, target)
 			return
 		}
@@ -130,8 +130,8 @@ func (d *decoder) mapping(node *yaml.Node, path string, target reflect.Value) {
 func (d *decoder) unknownKey(key *yaml.Node, path string, mapping reflect.Type) {
 	at := position{key.Line, key.Column}
 	shown := key.Value
-	if len(shown) > longestShown || looksSecret(shown) || strconv.Quote(shown) != `"`+shown+`"` {
-		shown = "(" + show(shown) + ")"
+	if !madeOf(shown, letters+upperCase+digits+"_-") || shown == "" || len(shown) > longestShown || looksSecret(shown) {
+		shown = "(" + show(shown) + ")" // no path of ours, like the dotted "network.prefix"
 	}
 	keyPath := join(path, shown)
 	if what, later := notBuilt(keyPath); later {

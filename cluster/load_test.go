@@ -140,6 +140,25 @@ func TestSecretSpeltWithEscapes(t *testing.T) {
 	}
 }
 
+// TestHostileFiles: what a stranger may send ends in a report. FuzzParse looks for more of them, but not for large ones.
+func TestHostileFiles(t *testing.T) {
+	repeat := func(s string) string { return strings.Repeat(s, maxBytes/len(s)) }
+	for name, text := range map[string]string{
+		"deep lists":         repeat("["),
+		"deep mappings":      repeat("{a: "),
+		"deep items":         repeat("- "),
+		"deep keys":          repeat("? "),
+		"wide list":          "postgres: {nodes: [" + strings.Repeat("1,", 30000) + "]}",
+		"documents":          repeat("---\n"),
+		"one key, often":     repeat("name: x\n"),
+		"anchors":            "a: [" + strings.Repeat("&a x,", 13000) + "]",
+		"aliases":            "a: &a x\nb: [" + strings.Repeat("*a,", 20000) + "]",
+		"long, then no YAML": "[\n" + strings.Repeat("a,\n", 20000), // too long to search for the line
+	} {
+		t.Run(name, func(t *testing.T) { parseBroken(t, "cluster.yaml", []byte(text)) })
+	}
+}
+
 func TestNearest(t *testing.T) {
 	known := []string{"prefix", "gateway", "dns", "ntp", "interface"}
 	for word, want := range map[string]string{

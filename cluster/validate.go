@@ -88,15 +88,19 @@ func (c *checker) kind() {
 	}
 }
 
-const longestName = 30
+const (
+	letters     = "abcdefghijklmnopqrstuvwxyz"
+	upperCase   = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	digits      = "0123456789"
+	longestName = 30
+)
 
 func (c *checker) name() {
 	name := c.spec.Name
 	if name == "" {
 		return
 	}
-	const letters, others = "abcdefghijklmnopqrstuvwxyz", "0123456789-"
-	isLabel := madeOf(name, letters+others) && strings.Contains(letters, name[:1]) && !strings.HasSuffix(name, "-")
+	isLabel := madeOf(name, letters+digits+"-") && strings.Contains(letters, name[:1]) && !strings.HasSuffix(name, "-")
 	if !isLabel || len(name) > longestName {
 		c.report("name", show(name)+" cannot be a cluster's name",
 			fmt.Sprintf("use lower-case letters, digits and hyphens, a letter first, no hyphen last, %d at most", longestName))

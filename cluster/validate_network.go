@@ -154,7 +154,7 @@ func (c *checker) listUnique() {
 }
 
 func (c *checker) interfaceName() {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+	const allowed = letters + upperCase + digits + "._-"
 	const longest = 15 // IFNAMSIZ less its NUL
 	name := c.spec.Network.Interface
 	switch {

@@ -69,7 +69,7 @@ func (c *checker) diskPath() {
 }
 
 func (c *checker) diskPathAt(at, disk string) {
-	const allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._:@+=-"
+	const allowed = letters + upperCase + digits + "/._:@+=-"
 	if disk != "" && (!strings.HasPrefix(disk, "/dev/") || path.Clean(disk) != disk || !madeOf(disk, allowed)) {
 		c.report(at, show(disk)+" is not the path of a disk", "write its whole path in the machine, like /dev/vdb or /dev/disk/by-id/…")
 	}
