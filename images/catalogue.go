@@ -1,0 +1,158 @@
+package images
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/cincbake/cincbake/cluster"
+)
+
+const (
+	imageName  = "image.tar.zst"
+	recordName = "record.json"
+	// idDigits is how much of the content digest names an image's folder.
+	idDigits = 12
+)
+
+// ErrNotFound is an image that the catalogue does not hold.
+var ErrNotFound = errors.New("no such image")
+
+// Catalogue is a folder of images: DIR/<role>/<12 digits of the content digest>/ holds image.tar.zst and record.json.
+// What a bake is still writing has a name that starts with a dot, so it is never taken for an image.
+type Catalogue struct{ dir string }
+
+// Entry is an image of the catalogue, or what is left of one: then Err says what is wrong with it and Record is zero.
+type Entry struct {
+	ID     string // role and 12 hexadecimal digits, like postgres/0123456789ab
+	Dir    string
+	Record Record
+	Err    error
+}
+
+// File returns the path of the image itself.
+func (e Entry) File() string { return filepath.Join(e.Dir, e.Record.File) }
+
+// Open returns the catalogue in a folder. The first image that is added makes the folder; a path that is no folder is an
+// error.
+func Open(dir string) (*Catalogue, error) {
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(abs)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return nil, err
+	case !info.IsDir():
+		return nil, fmt.Errorf("%s is no folder: name the folder that holds the images", dir)
+	}
+	return &Catalogue{dir: abs}, nil
+}
+
+// List returns every image, newest first, and behind them the broken ones by name. A broken image is no error of List: it
+// must not hide the others.
+func (c *Catalogue) List(ctx context.Context) ([]Entry, error) {
+	var whole, broken []Entry
+	for _, role := range cluster.Roles() {
+		folders, err := os.ReadDir(filepath.Join(c.dir, string(role)))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		for _, folder := range folders {
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if strings.HasPrefix(folder.Name(), ".") {
+				continue
+			}
+			if e := c.entry(role, folder.Name()); e.Err == nil {
+				whole = append(whole, e)
+			} else {
+				broken = append(broken, e)
+			}
+		}
+	}
+	slices.SortStableFunc(whole, func(a, b Entry) int { return b.Record.Created.Compare(a.Record.Created) })
+	return append(whole, broken...), nil
+}
+
+// Find returns the newest verified image of the role that was made from the recipe with that digest. None is ErrNotFound.
+func (c *Catalogue) Find(ctx context.Context, role cluster.Role, recipeDigest string) (Entry, error) {
+	all, err := c.List(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	for _, e := range all {
+		if e.Err == nil && e.Record.Role == role && e.Record.RecipeDigest == recipeDigest && e.Record.Verified {
+			return e, nil
+		}
+	}
+	return Entry{}, fmt.Errorf("%w: %s holds no verified %s image of this cluster's recipe: run cincbake bake %s",
+		ErrNotFound, c.dir, role, role)
+}
+
+// Show returns the one image that is meant: by its id, the beginning of its digits or its whole content digest. None is
+// ErrNotFound; several are an error that names them.
+func (c *Catalogue) Show(ctx context.Context, name string) (Entry, error) {
+	all, err := c.List(ctx)
+	if err != nil {
+		return Entry{}, err
+	}
+	var meant []Entry
+	for _, e := range all {
+		_, digits, _ := strings.Cut(e.ID, "/")
+		if name != "" && (strings.HasPrefix(e.ID, name) && strings.Contains(name, "/") || strings.HasPrefix(digits, name) || e.Record.ContentDigest == name) {
+			meant = append(meant, e)
+		}
+	}
+	switch len(meant) {
+	case 0:
+		return Entry{}, fmt.Errorf("%w: %q in %s: cincbake images list shows what there is", ErrNotFound, name, c.dir)
+	case 1:
+		return meant[0], nil
+	}
+	ids := make([]string, len(meant))
+	for i, e := range meant {
+		ids[i] = e.ID
+	}
+	return Entry{}, fmt.Errorf("%q means several images: %s: give more digits", name, strings.Join(ids, ", "))
+}
+
+// entry reads the image in a folder and checks what can be checked without reading all of it.
+func (c *Catalogue) entry(role cluster.Role, folder string) Entry {
+	e := Entry{ID: string(role) + "/" + folder, Dir: filepath.Join(c.dir, string(role), folder)}
+	text, err := os.ReadFile(filepath.Join(e.Dir, recordName))
+	if err != nil {
+		e.Err = fmt.Errorf("no record: %w", err)
+		return e
+	}
+	record, err := Decode(text)
+	if err != nil {
+		e.Err = err
+		return e
+	}
+	file, err := os.Stat(filepath.Join(e.Dir, record.File))
+	switch {
+	case err != nil:
+		e.Err = fmt.Errorf("no image: %w", err)
+	case file.Size() != record.Bytes:
+		e.Err = fmt.Errorf("%s has %d bytes, its record says %d", record.File, file.Size(), record.Bytes)
+	case id(record) != e.ID:
+		e.Err = fmt.Errorf("its record is of %s", id(record))
+	default:
+		e.Record = record
+	}
+	return e
+}
+
+// id is where the catalogue keeps the image of a record.
+func id(r Record) string {
+	return string(r.Role) + "/" + strings.TrimPrefix(r.ContentDigest, "sha256:")[:idDigits]
+}
