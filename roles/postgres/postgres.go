@@ -21,6 +21,9 @@ import (
 // Unit is Patroni's unit, from Debian's package.
 const Unit = "patroni.service"
 
+// debianUnit starts every database that Debian's own tools made.
+const debianUnit = "postgresql.service"
+
 // Dir is where the databases lie, one directory per PostgreSQL major.
 const Dir = role.DataDir + "/postgres"
 
@@ -91,9 +94,14 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Action: step.Unit{Name: Unit, State: step.Disabled},
 		},
 		step.Step{
-			Title:  "Keep Debian's own clusters away",
+			Title:  "Keep Debian's own clusters from starting",
 			Reason: "Patroni alone starts PostgreSQL",
-			Action: step.Unit{Name: "postgresql.service", State: step.Masked},
+			Action: step.Unit{Name: debianUnit, State: step.Disabled},
+		},
+		step.Step{
+			Title:  "Keep Debian's own clusters away",
+			Reason: "no other unit may pull them in either",
+			Action: step.Unit{Name: debianUnit, State: step.Masked},
 		},
 		step.Step{
 			Title:  "Restart Patroni for ever",
@@ -185,7 +193,7 @@ func (Role) Ready(in role.Inputs) []role.Probe {
 func (Role) Verify(recipe cluster.Recipe) []role.Check {
 	checks := append(base.Verify(), etcd.Verify()...)
 	return append(checks,
-		base.DisabledUnits(Unit, "postgresql.service"),
+		base.DisabledUnits(Unit, debianUnit),
 		role.Check{
 			Name: "postgres-empty", Why: "every clone would hold the same database",
 			Run: func(_ context.Context, host step.Host) error {
