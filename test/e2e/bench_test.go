@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +24,8 @@ type bench struct {
 	dir     string // the cluster's folder, where cluster.yaml lies
 	images  string
 	env     []string
-	figures []string // what the closing summary prints
+	baked   map[string]image // by role
+	figures []string         // what the closing summary prints
 
 	mu     sync.Mutex
 	spoken bytes.Buffer // everything that any command printed, for the planted-secret test
@@ -85,8 +87,8 @@ func require(t *testing.T, there bool, what, remedy string) {
 	}
 }
 
-// start starts a cincbake in the cluster's folder. Its output goes to the two buffers.
-func (b *bench) start(ctx context.Context, t *testing.T, stdout, stderr *bytes.Buffer, args ...string) *exec.Cmd {
+// start starts a cincbake in the cluster's folder.
+func (b *bench) start(ctx context.Context, t *testing.T, stdout, stderr io.Writer, args ...string) *exec.Cmd {
 	t.Helper()
 	command := exec.CommandContext(ctx, filepath.Join(b.home, "bin/cincbake"), args...)
 	command.Env, command.Stdout, command.Stderr = b.env, stdout, stderr

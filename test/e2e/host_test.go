@@ -1,0 +1,87 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// watch is a writer that says when what was written so far satisfies a condition.
+type watch struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+	until  func(text string) bool
+	seen   chan struct{}
+	done   bool
+}
+
+func newWatch(until func(text string) bool) *watch {
+	return &watch{until: until, seen: make(chan struct{})}
+}
+
+func (w *watch) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.buffer.Write(p)
+	if !w.done && w.until(w.buffer.String()) {
+		w.done = true
+		close(w.seen)
+	}
+	return len(p), nil
+}
+
+func (w *watch) text() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.buffer.String()
+}
+
+// mounts lists this machine's mount points.
+func mounts(t *testing.T) []string {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var points []string
+	for line := range strings.Lines(string(text)) {
+		points = append(points, strings.Fields(line)[4])
+	}
+	return points
+}
+
+// names lists every path below a folder, but for logs.
+func names(t *testing.T, dir string) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+		if err == nil && !strings.HasSuffix(path, ".log") {
+			found = append(found, path)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// without returns what is in list and not in known.
+func without(list, known []string) []string {
+	there := make(map[string]bool, len(known))
+	for _, k := range known {
+		there[k] = true
+	}
+	var rest []string
+	for _, l := range list {
+		if !there[l] {
+			rest = append(rest, l)
+		}
+	}
+	return rest
+}
