@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
 )
 
 // Bundle is every secret of a cluster. It belongs to the operator: machines get their Scope of it.
@@ -47,7 +48,7 @@ func (b *Bundle) AddMissing(r *cluster.Resolved, now time.Time) (added []string,
 		return nil, err
 	}
 	if now.After(ca.certificate.NotAfter) {
-		return nil, fmt.Errorf("the CA of cluster %s ended on %s: move its secrets away and make new ones", b.Cluster, date(ca.certificate.NotAfter))
+		return nil, exit.Errorf(exit.Missing, "the CA of cluster %s ended on %s: move its secrets away and make new ones", b.Cluster, date(ca.certificate.NotAfter))
 	}
 	for _, node := range r.Nodes {
 		if problem := nodeProblem(b.Nodes[node.Name], node, now.Add(RenewBefore)); problem == "" {
@@ -82,7 +83,7 @@ func (b *Bundle) Check(r *cluster.Resolved, now time.Time) error {
 	if problem := certificateProblem(b.Operator, now); problem != "" {
 		problems = append(problems, fmt.Errorf("%s %s: %s", operatorName, problem, remedy))
 	}
-	return errors.Join(problems...)
+	return exit.As(exit.Missing, errors.Join(problems...))
 }
 
 // Expiry is a certificate that ends soon, or has ended.
@@ -113,7 +114,7 @@ func (b *Bundle) Expiring(now time.Time) []Expiry {
 
 func (b *Bundle) belongsTo(r *cluster.Resolved) error {
 	if b.Cluster != r.Name {
-		return fmt.Errorf("these are the secrets of cluster %s, not of %s: name the right file under secrets.file", b.Cluster, r.Name)
+		return exit.Errorf(exit.Invalid, "these are the secrets of cluster %s, not of %s: name the right file under secrets.file", b.Cluster, r.Name)
 	}
 	return nil
 }

@@ -7,17 +7,16 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/cincbake/cincbake/internal/exit"
 )
 
-// ErrReadable is a secrets file that other users of the machine may read.
-var ErrReadable = errors.New("others may read it")
-
-// Load reads a cluster's secrets. A missing file is fs.ErrNotExist; one that its group or others may read is refused as
-// ErrReadable. Whether it is the right cluster's, and whether it covers every node, is for Check to say.
+// Load reads a cluster's secrets. A missing file is fs.ErrNotExist; one that its group or others may read is refused.
+// Whether it is the right cluster's, and whether it covers every node, is for Check to say.
 func Load(path string) (*Bundle, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("no secrets at %s: run cincbake secrets init: %w", path, err)
+		return nil, exit.Errorf(exit.Missing, "no secrets at %s: run cincbake secrets init: %w", path, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read secrets: %w", err)
@@ -28,7 +27,7 @@ func Load(path string) (*Bundle, error) {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s: mode is %04o, %w: run chmod 600 %s", path, mode, ErrReadable, path)
+		return nil, exit.Errorf(exit.Unsafe, "%s can be read by others (mode %04o): run chmod 600 %s", path, mode, path)
 	}
 	data, err := io.ReadAll(file)
 	if err != nil {
@@ -36,7 +35,7 @@ func Load(path string) (*Bundle, error) {
 	}
 	b, err := decodeBundle(data)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return nil, exit.Errorf(exit.Invalid, "%s: %w", path, err)
 	}
 	return b, nil
 }
@@ -48,7 +47,7 @@ func (b *Bundle) Save(path string) error {
 		// A link, unlike a rename, never replaces what another process put there a moment ago.
 		err := os.Link(temporary, path)
 		if errors.Is(err, fs.ErrExist) {
-			return fmt.Errorf("%w at %s, and it may hold the only copy of a running cluster's CA: move it away first", fs.ErrExist, path)
+			return exit.Errorf(exit.Unsafe, "%w at %s, and it may hold the only copy of a running cluster's CA: move it away first", fs.ErrExist, path)
 		}
 		return err
 	})

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/internal/exit"
 )
 
 func TestSaveLoad(t *testing.T) {
@@ -36,7 +38,7 @@ func TestSaveLoad(t *testing.T) {
 	}
 
 	before := read(t, path)
-	if err := testBundle(t).Save(path); !errors.Is(err, fs.ErrExist) {
+	if err := testBundle(t).Save(path); !errors.Is(err, fs.ErrExist) || exit.CodeOf(err) != exit.Unsafe {
 		t.Errorf("a second Save: got %v, want fs.ErrExist", err)
 	}
 	if read(t, path) != before {
@@ -82,8 +84,8 @@ func TestLoadRefuses(t *testing.T) {
 		mode          fs.FileMode
 		want          string
 	}{
-		{"readable by the group", string(whole), 0o640, "mode is 0640, others may read it: run chmod 600 "},
-		{"readable by all", string(whole), 0o604, "mode is 0604, others may read it: run chmod 600 "},
+		{"readable by the group", string(whole), 0o640, " can be read by others (mode 0640): run chmod 600 "},
+		{"readable by all", string(whole), 0o604, " can be read by others (mode 0604): run chmod 600 "},
 		{"a future format", replace(`"format": 1`, `"format": 2`), 0o600, "format 2, but this cincbake reads format 1: use the release that wrote it"},
 		{"no format", replace(`"format": 1,`, ``), 0o600, "format 0, but"},
 		{"an unknown field", replace(`"format": 1`, `"format": 1, "extra": "`+marker+`"`), 0o600, `unknown field "extra"`},
@@ -107,8 +109,12 @@ func TestLoadRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.want) || !strings.Contains(err.Error(), path) {
 				t.Fatalf("got %v, want %q", err, test.want)
 			}
-			if errors.Is(err, ErrReadable) != (test.mode != 0o600) {
-				t.Errorf("ErrReadable does not say what the mode is: %v", err)
+			code := exit.Invalid
+			if test.mode != 0o600 {
+				code = exit.Unsafe
+			}
+			if got := exit.CodeOf(err); got != code {
+				t.Errorf("exit code %d, want %d", got, code)
 			}
 			for owner, values := range planted(b) {
 				for _, value := range append(values, "12345678", marker) {
@@ -123,7 +129,7 @@ func TestLoadRefuses(t *testing.T) {
 
 func TestLoadNothing(t *testing.T) {
 	_, err := Load(filepath.Join(t.TempDir(), "secrets.json"))
-	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "run cincbake secrets init") {
+	if !errors.Is(err, fs.ErrNotExist) || exit.CodeOf(err) != exit.Missing || !strings.Contains(err.Error(), "run cincbake secrets init") {
 		t.Errorf("got %v", err)
 	}
 }

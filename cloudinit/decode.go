@@ -1,0 +1,57 @@
+package cloudinit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Encode returns the document's file: the same bytes for the same document.
+func (d Document) Encode() ([]byte, error) {
+	text, err := json.MarshalIndent(d, "", "  ")
+	if err != nil {
+		return nil, fmt.Errorf("encode node document: %w", err)
+	}
+	return append(text, '\n'), nil
+}
+
+// DecodeDocument reads what Encode wrote. It refuses another format and any field it does not know, since ignoring one
+// would build another machine than the one that was asked for; and a document whose own node is not in its cluster.
+func DecodeDocument(data []byte) (Document, error) {
+	document, err := decodeDocument(data)
+	if err != nil {
+		return Document{}, fmt.Errorf("node document: %w", err)
+	}
+	return document, nil
+}
+
+func decodeDocument(data []byte) (Document, error) {
+	var head struct {
+		Format int `json:"format"`
+	}
+	if err := json.Unmarshal(data, &head); err != nil {
+		return Document{}, err
+	}
+	if head.Format != DocumentFormat {
+		way := "bake a newer image"
+		if head.Format < DocumentFormat {
+			way = "render the seed again with the cincbake that baked the image"
+		}
+		return Document{}, fmt.Errorf("this image's agent reads format %d, the document has %d: %s", DocumentFormat, head.Format, way)
+	}
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var document Document
+	if err := decoder.Decode(&document); err != nil {
+		return Document{}, fmt.Errorf("%w: image and seed come from different releases of cincbake: bake and render with the same one", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return Document{}, errors.New("something follows the end of the JSON object")
+	}
+	if _, err := document.Cluster.Node(document.Node); err != nil {
+		return Document{}, err
+	}
+	return document, nil
+}

@@ -1,0 +1,66 @@
+package cloudinit_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/cincbake/cincbake/cloudinit"
+)
+
+func document(t testing.TB) []byte {
+	t.Helper()
+	r := testCluster()
+	seed := render(t, r, r.Nodes[0])
+	return []byte(written(t, seed.UserData)[cloudinit.DocumentPath])
+}
+
+func TestDecodeDocumentRefuses(t *testing.T) {
+	whole := string(document(t))
+	for _, test := range []struct{ name, old, new, want string }{
+		{"a newer format", `"format": 1`, `"format": 2`, "node document: this image's agent reads format 1, the document has 2: bake a newer image"},
+		{"an older format", `"format": 1`, `"format": 0`, "node document: this image's agent reads format 1, the document has 0: render the seed again with the cincbake that baked the image"},
+		{"an unknown field", `"node":`, `"role": "x", "node":`, `node document: json: unknown field "role": image and seed come from different releases`},
+		{"an unknown field inside", `"gateway":`, `"mtu": 9000, "gateway":`, `node document: json: unknown field "mtu"`},
+		{"a node that is not in the cluster", `"node": "postgres-1"`, `"node": "postgres-9"`, `node document: cluster prod has no node "postgres-9"`},
+		{"a bad address", `"10.20.0.33"`, `"10.20.0.333"`, `node document: ParseAddr("10.20.0.333")`},
+		{"half a document", `"cluster": {`, ``, "node document: invalid character"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			changed := strings.Replace(whole, test.old, test.new, 1)
+			if changed == whole {
+				t.Fatalf("%q is not in the document", test.old)
+			}
+			_, err := cloudinit.DecodeDocument([]byte(changed))
+			if err == nil || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+		})
+	}
+	if _, err := cloudinit.DecodeDocument([]byte(whole + whole)); err == nil {
+		t.Error("two documents were read as one")
+	}
+}
+
+func FuzzDecodeDocument(f *testing.F) {
+	f.Add(document(f))
+	f.Add([]byte(`{"format":1,"node":"a","cluster":{"nodes":[{"name":"a","address":""}],"network":{"prefix":""}}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		decoded, err := cloudinit.DecodeDocument(data)
+		if err != nil {
+			return
+		}
+		encoded, err := decoded.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := cloudinit.DecodeDocument(encoded)
+		if err != nil {
+			t.Fatalf("what was accepted is refused once encoded: %v", err)
+		}
+		twice, err := again.Encode()
+		if err != nil || !bytes.Equal(encoded, twice) || decoded.InstanceID() != again.InstanceID() {
+			t.Fatalf("encoding is not stable: %v", err)
+		}
+	})
+}
