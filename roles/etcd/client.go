@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/cincbake/cincbake/secrets"
@@ -130,6 +131,16 @@ func (c Client) Status(ctx context.Context) (Status, error) {
 	return s, errors.Join(errs[:]...)
 }
 
+// Agreed tells whether the cluster has agreed on its version, a few seconds after its first election. Before that it
+// reports 3.0, and clients that ask, like Patroni, fall back to an interface that no longer exists.
+func (c Client) Agreed(ctx context.Context) (bool, error) {
+	var out struct {
+		Cluster string `json:"etcdcluster"`
+	}
+	err := c.send(ctx, http.MethodGet, "/version", nil, &out)
+	return out.Cluster != "" && out.Cluster != "not_decided" && !strings.HasPrefix(out.Cluster, "3.0."), err
+}
+
 // Transfer asks the member, which must be the leader, to hand leadership over.
 func (c Client) Transfer(ctx context.Context, to string) error {
 	number, err := decimalID(to)
@@ -140,13 +151,17 @@ func (c Client) Transfer(ctx context.Context, to string) error {
 }
 
 func (c Client) call(ctx context.Context, path string, in, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, c.url+path, bytes.NewReader(body))
+	return c.send(ctx, http.MethodPost, path, body, out)
+}
+
+func (c Client) send(ctx context.Context, method, path string, body []byte, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

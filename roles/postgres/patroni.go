@@ -141,7 +141,7 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 				SynchronousMode:      true, FailsafeMode: true, CheckTimeline: true,
 				PostgreSQL: dcsPostgreSQL{UsePgRewind: true, UseSlots: true, Parameters: shared()},
 			},
-			InitDB:        []any{map[string]string{"encoding": "UTF8"}, map[string]string{"locale": "C.UTF-8"}, "data-checksums"},
+			InitDB:        initDB(),
 			PostBootstrap: source.BinDir + "/psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=" + bootstrapSQL,
 		},
 		PostgreSQL: postgreSQL{
@@ -173,6 +173,14 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 		return nil, err
 	}
 	return b.Bytes(), nil
+}
+
+// initDB are initdb's options. Its own pg_hba.conf is replaced at once, and must not trust anybody until then.
+func initDB() []any {
+	return []any{
+		map[string]string{"encoding": "UTF8"}, map[string]string{"locale": "C.UTF-8"},
+		map[string]string{"auth-local": "peer"}, map[string]string{"auth-host": "scram-sha-256"}, "data-checksums",
+	}
 }
 
 func endpoint(n cluster.Node, port int) string { return fmt.Sprintf("%s:%d", n.Address, port) }

@@ -33,6 +33,9 @@ func (s sameSystem) Apply(ctx context.Context, run *step.Run) error {
 	if err != nil {
 		return etcd.NoQuorum(s.in, err)
 	}
+	if agreed, err := client.Agreed(ctx); err != nil || !agreed {
+		return &role.NotYet{Reason: "etcd's members have not agreed on a version yet", Hint: "they do within seconds of the first election"}
+	}
 	disk, err := s.systemID(ctx, run)
 	if err != nil || disk == "" || disk == initialised {
 		return err
