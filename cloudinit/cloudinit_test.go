@@ -63,11 +63,11 @@ func fakeSecrets(node cluster.Node) secrets.Scoped {
 	return scoped
 }
 
-func render(t testing.TB, r *cluster.Resolved, node cluster.Node) cloudinit.Seed {
-	t.Helper()
+func render(tb testing.TB, r *cluster.Resolved, node cluster.Node) cloudinit.Seed {
+	tb.Helper()
 	seed, err := cloudinit.Render(r, node, fakeSecrets(node))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return seed
 }
@@ -99,18 +99,18 @@ func golden(t *testing.T, path string, got []byte) {
 }
 
 // written returns what cloud-init would write from the user-data, by path.
-func written(t testing.TB, userData []byte) map[string]string {
-	t.Helper()
+func written(tb testing.TB, userData []byte) map[string]string {
+	tb.Helper()
 	var config struct {
 		WriteFiles []struct{ Path, Content, Permissions, Owner string } `yaml:"write_files"`
 	}
 	if err := yaml.Unmarshal(userData, &config); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	found := map[string]string{}
 	for _, file := range config.WriteFiles {
 		if file.Permissions != "0600" || file.Owner != "root:root" {
-			t.Errorf("%s is %s's, %s", file.Path, file.Owner, file.Permissions)
+			tb.Errorf("%s is %s's, %s", file.Path, file.Owner, file.Permissions)
 		}
 		found[file.Path] = file.Content
 	}

@@ -6,8 +6,7 @@ import "github.com/cincbake/cincbake/cluster"
 const AdminUser = "ops"
 
 // cloudConfig is the one cloud-config part of a seed. One, because cloud-init lets the lists of a later part replace
-// those of an earlier one. It runs no command: what a machine does at boot is the agent's, whose unit waits for
-// DocumentPath.
+// those of an earlier one. It runs no command: what a machine does at boot is the agent's.
 type cloudConfig struct {
 	Hostname text `yaml:"hostname"`
 	// PreserveHostname false: a machine that is made anew from the same disk takes its new name.
@@ -49,10 +48,10 @@ func newCloudConfig(r *cluster.Resolved, node cluster.Node, document, secrets []
 		DisableRoot:    true,
 		SSHGenKeyTypes: []text{"ed25519"},
 		Users:          []user{},
-		// The document comes last: the agent's unit starts when it is there, so then the secrets are too.
+		// The secrets come last: where they are, the document is too.
 		WriteFiles: []writeFile{
-			{Path: SecretsPath, Owner: "root:root", Permissions: "0600", Content: text(secrets)},
 			{Path: DocumentPath, Owner: "root:root", Permissions: "0600", Content: text(document)},
+			{Path: SecretsPath, Owner: "root:root", Permissions: "0600", Content: text(secrets)},
 		},
 	}
 	if len(r.Access.SSH) > 0 {

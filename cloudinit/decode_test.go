@@ -8,11 +8,11 @@ import (
 	"github.com/cincbake/cincbake/cloudinit"
 )
 
-func document(t testing.TB) []byte {
-	t.Helper()
+func document(tb testing.TB) []byte {
+	tb.Helper()
 	r := testCluster()
-	seed := render(t, r, r.Nodes[0])
-	return []byte(written(t, seed.UserData)[cloudinit.DocumentPath])
+	seed := render(tb, r, r.Nodes[0])
+	return []byte(written(tb, seed.UserData)[cloudinit.DocumentPath])
 }
 
 func TestDecodeDocumentRefuses(t *testing.T) {

@@ -1,3 +1,5 @@
+// Package cloudinit is how a machine is told who it is: the node document, the NoCloud seed that carries it there, and the
+// typed cloud-config and network-config that the seed is made of.
 package cloudinit
 
 import (

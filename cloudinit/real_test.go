@@ -43,7 +43,7 @@ func newTree(t *testing.T) tree {
 	if _, err := os.Stat(filepath.Join(root, "usr/bin/cloud-init")); err != nil {
 		missing("no cloud-init in " + root)
 	}
-	scratch, err := os.MkdirTemp(filepath.Join(root, "tmp"), "cincbake-test-*")
+	scratch, err := os.MkdirTemp(filepath.Join(root, "tmp"), "cincbake-test-*") //nolint:usetesting // inside the tree
 	if err != nil {
 		t.Fatal(err)
 	}

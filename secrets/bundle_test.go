@@ -189,7 +189,7 @@ func TestCheck(t *testing.T) {
 		},
 		{
 			name:   "ended",
-			change: func(b *Bundle, r *cluster.Resolved) { r.Nodes = r.Nodes[:1] },
+			change: func(_ *Bundle, r *cluster.Resolved) { r.Nodes = r.Nodes[:1] },
 			later:  LeafLifetime + time.Second,
 			want: []string{
 				"postgres-1 has a certificate that ended on 2028-01-02: " + remedy,

@@ -11,8 +11,12 @@ import (
 	"github.com/cincbake/cincbake/internal/exit"
 )
 
-// Load reads a cluster's secrets. A missing file is fs.ErrNotExist; one that its group or others may read is refused.
-// Whether it is the right cluster's, and whether it covers every node, is for Check to say.
+// ErrReadable is a secrets file that other users of the machine may read.
+var ErrReadable = errors.New("others may read it")
+
+// Load reads a cluster's secrets. A missing file is fs.ErrNotExist; one that its group or others may read is refused as
+// ErrReadable. Whether it is the right cluster's, and whether it covers every node, is for
+// Check to say.
 func Load(path string) (*Bundle, error) {
 	file, err := os.Open(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, fs.ErrNotExist) {
@@ -27,7 +31,7 @@ func Load(path string) (*Bundle, error) {
 		return nil, fmt.Errorf("read secrets: %w", err)
 	}
 	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, exit.Errorf(exit.Unsafe, "%s can be read by others (mode %04o): run chmod 600 %s", path, mode, path)
+		return nil, exit.Errorf(exit.Missing, "%s has mode %04o, %w: run chmod 600 %s", path, mode, ErrReadable, path)
 	}
 	data, err := io.ReadAll(file)
 	if err != nil {

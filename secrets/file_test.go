@@ -61,11 +61,11 @@ func TestLoadRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := func(old, new string) string {
+	replace := func(old, changed string) string {
 		if !strings.Contains(string(whole), old) {
 			t.Fatalf("%q is not in the file", old)
 		}
-		return strings.Replace(string(whole), old, new, 1)
+		return strings.Replace(string(whole), old, changed, 1)
 	}
 	swapped := *b
 	swapped.Nodes = map[string]KeyPair{"postgres-1": b.Nodes["postgres-2"]}
@@ -84,8 +84,8 @@ func TestLoadRefuses(t *testing.T) {
 		mode          fs.FileMode
 		want          string
 	}{
-		{"readable by the group", string(whole), 0o640, " can be read by others (mode 0640): run chmod 600 "},
-		{"readable by all", string(whole), 0o604, " can be read by others (mode 0604): run chmod 600 "},
+		{"readable by the group", string(whole), 0o640, " has mode 0640, others may read it: run chmod 600 "},
+		{"readable by all", string(whole), 0o604, " has mode 0604, others may read it: run chmod 600 "},
 		{"a future format", replace(`"format": 1`, `"format": 2`), 0o600, "format 2, but this cincbake reads format 1: use the release that wrote it"},
 		{"no format", replace(`"format": 1,`, ``), 0o600, "format 0, but"},
 		{"an unknown field", replace(`"format": 1`, `"format": 1, "extra": "`+marker+`"`), 0o600, `unknown field "extra"`},
@@ -111,7 +111,10 @@ func TestLoadRefuses(t *testing.T) {
 			}
 			code := exit.Invalid
 			if test.mode != 0o600 {
-				code = exit.Unsafe
+				code = exit.Missing
+			}
+			if errors.Is(err, ErrReadable) != (test.mode != 0o600) {
+				t.Errorf("ErrReadable does not say what the mode is: %v", err)
 			}
 			if got := exit.CodeOf(err); got != code {
 				t.Errorf("exit code %d, want %d", got, code)
