@@ -1,0 +1,169 @@
+package machine
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// Process is a process of a machine.
+type Process struct {
+	PID  int    // on this host
+	Name string // the kernel's name for it: at most 15 characters of its program's name
+	// Inside is its number inside the machine, where 1 is init; 0: it is outside, as the one that runs the machine is.
+	Inside int
+}
+
+// Running tells whether the machine has any process.
+func (m Machine) Running(host Host) (bool, error) {
+	events, err := os.ReadFile(filepath.Join(host.cgroup(m.Unit), "cgroup.events"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return bytes.Contains(events, []byte("populated 1")), err
+}
+
+// Processes returns the machine's processes by number.
+func (m Machine) Processes(host Host) ([]Process, error) {
+	var found []Process
+	err := filepath.WalkDir(host.cgroup(m.Unit), func(path string, entry fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil // a cgroup of the machine's own that went away meanwhile
+		}
+		if err != nil || entry.Name() != "cgroup.procs" {
+			return err
+		}
+		pids, err := os.ReadFile(path)
+		if err != nil {
+			return ignoreGone(err)
+		}
+		for _, field := range strings.Fields(string(pids)) {
+			status, err := os.ReadFile(filepath.Join("/proc", field, "status"))
+			if err != nil {
+				if err := ignoreGone(err); err != nil {
+					return err
+				}
+				continue
+			}
+			process, err := parseStatus(string(status))
+			if err != nil {
+				return fmt.Errorf("/proc/%s/status: %w", field, err)
+			}
+			found = append(found, process)
+		}
+		return nil
+	})
+	slices.SortFunc(found, func(a, b Process) int { return a.PID - b.PID })
+	return found, err
+}
+
+// ignoreGone drops the errors of reading about a process or a cgroup that has just ended.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || errors.Is(err, syscall.ENODEV) {
+		return nil
+	}
+	return err
+}
+
+// parseStatus reads /proc/PID/status, see proc(5).
+func parseStatus(text string) (Process, error) {
+	var p Process
+	for line := range strings.Lines(text) {
+		key, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		switch key {
+		case "Name":
+			p.Name = strings.TrimSpace(value)
+		case "NSpid": // its number in each process namespace, from ours to its own
+			numbers := strings.Fields(value)
+			for i, into := range []*int{&p.PID, &p.Inside} {
+				if i >= len(numbers) {
+					break
+				}
+				n, err := strconv.Atoi(numbers[i])
+				if err != nil {
+					return Process{}, err
+				}
+				*into = n
+			}
+		}
+	}
+	if p.PID == 0 {
+		return Process{}, errors.New("no NSpid: a kernel of version 4.1 or newer has it")
+	}
+	return p, nil
+}
+
+// ErrGone is a process that ended before it could be signalled.
+var ErrGone = errors.New("the process is gone")
+
+// Signal sends a signal to one of the machine's processes, and to no other that may have got its number since.
+func (m Machine) Signal(host Host, p Process, s syscall.Signal) error {
+	handle, err := os.FindProcess(p.PID) // holds on to this very process: a pidfd
+	if err != nil {
+		return err
+	}
+	defer func() { _ = handle.Release() }()
+	now, err := m.Processes(host)
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(now, p) {
+		return ErrGone
+	}
+	if err := handle.Signal(s); errors.Is(err, os.ErrProcessDone) {
+		return ErrGone
+	} else {
+		return err
+	}
+}
+
+// Uptime is how long ago the machine's init started; 0 while it has none.
+func (m Machine) Uptime(host Host) (time.Duration, error) {
+	processes, err := m.Processes(host)
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range processes {
+		if p.Inside != 1 {
+			continue
+		}
+		started, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "stat"))
+		if err != nil {
+			return 0, ignoreGone(err)
+		}
+		now, err := os.ReadFile("/proc/uptime")
+		if err != nil {
+			return 0, err
+		}
+		return uptime(string(started), string(now))
+	}
+	return 0, nil
+}
+
+// uptime reads the age of a process from its /proc/PID/stat and the host's /proc/uptime.
+func uptime(stat, now string) (time.Duration, error) {
+	const ticks = 100 // a second, on every architecture that Linux's userland sees
+	// The second field is a name in brackets that may hold anything; starttime is the 22nd.
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return 0, fmt.Errorf("a process's stat has too few fields: %q", stat)
+	}
+	started, err := strconv.ParseFloat(fields[19], 64)
+	if err != nil {
+		return 0, err
+	}
+	seconds, _, _ := strings.Cut(now, " ")
+	host, err := strconv.ParseFloat(seconds, 64)
+	if err != nil {
+		return 0, err
+	}
+	return time.Duration((host - started/ticks) * float64(time.Second)), nil
+}
