@@ -99,13 +99,16 @@ func Boot(in role.Inputs) step.Plan {
 			Reason: "every program on the machine verifies its peers by it",
 			Action: step.File{Path: role.CAFile, Mode: 0o644, Content: []byte(in.Secrets.CA)},
 		},
-	}
-	if len(in.Cluster.Network.DNS) > 0 {
-		plan = append(plan, step.Step{
+		{
+			Title:  "Name the cluster's machines",
+			Reason: "programs look their own name up when they start; a DNS that does not answer must not cost them ten seconds",
+			Action: step.File{Path: "/etc/hosts", Mode: 0o644, Content: hosts(in.Cluster.Nodes)},
+		},
+		{
 			Title:  "Name the DNS servers",
-			Reason: "without systemd-resolved nobody else writes this file",
+			Reason: "without systemd-resolved nobody else writes this file; with no server named, look-ups fail at once",
 			Action: step.File{Path: "/etc/resolv.conf", Mode: 0o644, Content: lines("nameserver ", in.Cluster.Network.DNS, "")},
-		})
+		},
 	}
 	if len(in.Cluster.Network.NTP) > 0 {
 		const sources = "/etc/chrony/sources.d/cincbake.sources"
@@ -138,6 +141,15 @@ func TLS(in role.Inputs, user string) step.Plan {
 			Action: step.File{Path: role.KeyFile(user), Mode: 0o600, Owner: user, Content: []byte(in.Secrets.Leaf.Key.Reveal())},
 		},
 	}
+}
+
+func hosts(nodes []cluster.Node) []byte {
+	var b strings.Builder
+	b.WriteString("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
+	for _, n := range nodes {
+		fmt.Fprintf(&b, "%s %s\n", n.Address, n.Name)
+	}
+	return []byte(b.String())
 }
 
 func lines(before string, addresses []netip.Addr, after string) []byte {

@@ -178,11 +178,11 @@ func NoQuorum(in role.Inputs, cause error) error {
 		}
 	}
 	if len(seen) == 0 {
-		return &role.NotYet{Reason: fmt.Sprintf("etcd has no quorum: %v", cause), Hint: "journalctl -u etcd"}
+		return &role.NotYet{Reason: fmt.Sprintf("etcd does not answer with a quorum: %v", cause), Hint: "journalctl -u etcd"}
 	}
 	notYet := &role.NotYet{
-		Reason: "etcd has no quorum: " + strings.Join(seen, ", "),
-		Hint:   "start the machines that are down",
+		Reason: "etcd does not answer with a quorum: " + strings.Join(seen, ", "),
+		Hint:   "it does so within seconds once a majority runs; start the machines that are down",
 	}
 	if len(empty) == len(in.Peers) {
 		notYet.Hint = "if the disks of " + strings.Join(empty, " and ") + " are lost, run: cincbake rescue etcd --node " + in.Self.Name

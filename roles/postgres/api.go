@@ -170,7 +170,7 @@ func (a API) call(ctx context.Context, method, path string, in, out any) error {
 	}
 	// GET /patroni answers 503 from a member that is not up, with the document all the same.
 	if response.StatusCode != http.StatusOK && (path != "/patroni" || !json.Valid(text)) {
-		return fmt.Errorf("patroni on %s: %s: %s: %s", a.node.Name, path, response.Status, firstLine(text))
+		return fmt.Errorf("patroni on %s: %s: %s", a.node.Name, path, strings.TrimSpace(response.Status+" "+firstLine(text)))
 	}
 	if out == nil {
 		return nil
