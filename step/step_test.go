@@ -1,0 +1,280 @@
+package step_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/step"
+)
+
+// me returns the owner and group of files that the test makes: plans may name users by number.
+func me(t *testing.T, host step.Machine) (owner, group string) {
+	t.Helper()
+	entry, err := host.Read("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entry.Owner, entry.Group
+}
+
+func TestFileStepsAreIdempotent(t *testing.T) {
+	dir := t.TempDir()
+	host := step.Folder(dir)
+	owner, group := me(t, host)
+	if err := os.WriteFile(filepath.Join(dir, "gone-1"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, "empty", "below"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	plan := step.Plan{
+		{Title: "dir", Action: step.Directory{Path: "/d", Mode: 0o750, Owner: owner, Group: group}},
+		{Title: "file", Action: step.File{Path: "/d/f", Mode: 0o600, Owner: owner, Group: group, Content: []byte("text")}},
+		{Title: "link", Action: step.Symlink{Path: "/d/l", Target: "f"}},
+		{Title: "gone", Action: step.Absent{Path: "/gone-*"}},
+		{Title: "emptied", Action: step.Emptied{Path: "/empty"}},
+	}
+	for run, want := range []int{len(plan), 0} {
+		changed, err := plan.Apply(context.Background(), host, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if changed != want {
+			t.Errorf("run %d changed %d steps, want %d", run+1, changed, want)
+		}
+	}
+	got, err := host.Read("/d/f")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := step.Entry{Kind: step.KindFile, Mode: 0o600, Owner: owner, Group: group, Content: []byte("text")}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	names, err := host.List("/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"d", "empty"}, names); diff != "" {
+		t.Errorf("left in the root (-want +got):\n%s", diff)
+	}
+}
+
+func TestEachDifferenceIsMended(t *testing.T) {
+	host := step.Folder(t.TempDir())
+	owner, group := me(t, host)
+	file := step.File{Path: "/f", Mode: 0o600, Owner: owner, Group: group, Content: []byte("right")}
+	for name, wrong := range map[string]step.Entry{
+		"content": {Kind: step.KindFile, Mode: 0o600, Owner: owner, Group: group, Content: []byte("wrong")},
+		"mode":    {Kind: step.KindFile, Mode: 0o644, Owner: owner, Group: group, Content: []byte("right")},
+		"kind":    {Kind: step.KindSymlink, Target: "elsewhere"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if err := host.Put("/f", wrong); err != nil {
+				t.Fatal(err)
+			}
+			changed, err := step.Plan{{Action: file}}.Apply(context.Background(), host, nil)
+			if err != nil || changed != 1 {
+				t.Fatalf("changed %d, %v", changed, err)
+			}
+			got, err := host.Read("/f")
+			if err != nil || got.Mode != 0o600 || string(got.Content) != "right" {
+				t.Errorf("left %+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// A program that fails shows which step it was, why the step is there, and what the program last said.
+func TestFailureNamesStepReasonAndLastLines(t *testing.T) {
+	plan := step.Plan{{Title: "Try", Reason: "to see it fail", Action: step.Exec{Command: step.Command{
+		Argv: []string{"sh", "-c", "for i in $(seq 30); do echo row $i >&2; done; exit 3"},
+	}}}}
+	_, err := plan.Apply(context.Background(), step.This(), nil)
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, part := range []string{"Try", "to see it fail", "exit status 3", "row 30"} {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("error lacks %q:\n%v", part, err)
+		}
+	}
+	if strings.Contains(err.Error(), "row 1\n") {
+		t.Error("error shows everything, not the last lines")
+	}
+	var exit *step.ExitError
+	if !errors.As(err, &exit) || exit.Status != 3 {
+		t.Errorf("status %+v", exit)
+	}
+}
+
+func TestPlanStopsAtTheFirstFailure(t *testing.T) {
+	host := step.NewRecorder()
+	host.Answer = func(c step.Command) (step.Output, error) {
+		return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
+	}
+	var seen []string
+	plan := step.Plan{
+		{Title: "first", Action: step.File{Path: "/a", Mode: 0o644}},
+		{Title: "second", Action: step.Exec{Command: step.Command{Argv: []string{"false"}}}},
+		{Title: "third", Action: step.File{Path: "/c", Mode: 0o644}},
+	}
+	changed, err := plan.Apply(context.Background(), host, func(e step.Event) { seen = append(seen, e.Step.Title) })
+	if err == nil || changed != 1 {
+		t.Errorf("changed %d, %v", changed, err)
+	}
+	if diff := cmp.Diff([]string{"first", "second"}, seen); diff != "" {
+		t.Errorf("observed (-want +got):\n%s", diff)
+	}
+	if _, ok := host.Entries["/c"]; ok {
+		t.Error("the step after the failure ran")
+	}
+}
+
+func TestCancelledProgramEnds(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	_, err := step.This().Run(ctx, step.Command{Argv: []string{"sleep", "60"}})
+	if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(began))
+	}
+}
+
+func TestExec(t *testing.T) {
+	fails := func(name string) func(step.Command) (step.Output, error) {
+		return func(c step.Command) (step.Output, error) {
+			if c.Argv[0] == name {
+				return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
+			}
+			return step.Output{}, nil
+		}
+	}
+	act := step.Command{Argv: []string{"act"}}
+	for name, test := range map[string]struct {
+		exec   step.Exec
+		answer func(step.Command) (step.Output, error)
+		exists string
+		want   bool
+	}{
+		"always":              {step.Exec{Command: act}, nil, "", true},
+		"nothing to do":       {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, nil, "", false},
+		"something to do":     {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, fails("look"), "", true},
+		"made already":        {step.Exec{Command: act, Creates: "/made"}, nil, "/made", false},
+		"not made yet":        {step.Exec{Command: act, Creates: "/made"}, nil, "", true},
+		"nothing it is after": {step.Exec{Command: act, After: []string{"/conf"}}, nil, "/conf", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := step.NewRecorder()
+			host.Answer = test.answer
+			if test.exists != "" {
+				host.Entries[test.exists] = step.Entry{Kind: step.KindFile}
+			}
+			if _, err := (step.Plan{{Action: test.exec}}).Apply(context.Background(), host, nil); err != nil {
+				t.Fatal(err)
+			}
+			ran := len(host.Ran) > 0 && host.Ran[len(host.Ran)-1].Argv[0] == "act"
+			if ran != test.want {
+				t.Errorf("ran: %v, want %v", ran, test.want)
+			}
+		})
+	}
+}
+
+func TestUnit(t *testing.T) {
+	watched := step.File{Path: "/conf", Mode: 0o644, Content: []byte("new")}
+	for name, test := range map[string]struct {
+		unit  step.Unit
+		state string
+		files step.Plan
+		want  string // the last systemctl verb that changes something; empty: none
+	}{
+		"runs":                      {step.Unit{Name: "u", State: step.Started}, "active", nil, ""},
+		"does not run":              {step.Unit{Name: "u", State: step.Started}, "inactive", nil, "restart"},
+		"comes up, and may":         {step.Unit{Name: "u", State: step.Started, NoWait: true}, "activating", nil, ""},
+		"runs with an old file":     {step.Unit{Name: "u", State: step.Started, Watch: []string{"/conf"}}, "active", step.Plan{{Action: watched}}, "restart"},
+		"enabled already":           {step.Unit{Name: "u", State: step.Enabled}, "enabled", nil, ""},
+		"to be enabled":             {step.Unit{Name: "u", State: step.Enabled}, "disabled", nil, "enable"},
+		"to be disabled":            {step.Unit{Name: "u", State: step.Disabled}, "enabled", nil, "disable"},
+		"can't be enabled anyway":   {step.Unit{Name: "u", State: step.Disabled}, "static", nil, ""},
+		"to be masked":              {step.Unit{Name: "u", State: step.Masked}, "disabled", nil, "mask"},
+		"masked already":            {step.Unit{Name: "u", State: step.Masked}, "masked", nil, ""},
+		"masked counts as disabled": {step.Unit{Name: "u", State: step.Disabled}, "masked", nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := step.NewRecorder()
+			host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte(test.state + "\n")}, nil }
+			plan := append(test.files, step.Step{Action: test.unit})
+			if _, err := plan.Apply(context.Background(), host, nil); err != nil {
+				t.Fatal(err)
+			}
+			var verb string
+			for _, c := range host.Ran {
+				if c.Argv[1] != "show" && c.Argv[1] != "is-enabled" {
+					verb = c.Argv[1]
+				}
+			}
+			if verb != test.want {
+				t.Errorf("systemctl %q, want %q", verb, test.want)
+			}
+		})
+	}
+}
+
+func TestPackages(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer string
+		err    error
+		want   bool
+	}{
+		"all there":     {"ii \nii \n", nil, false},
+		"one removed":   {"ii \nrc \n", nil, true},
+		"one never had": {"ii \n", &step.ExitError{Status: 1}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := step.NewRecorder()
+			host.Answer = func(c step.Command) (step.Output, error) {
+				if c.Argv[0] == "dpkg-query" {
+					return step.Output{Stdout: []byte(test.answer)}, test.err
+				}
+				return step.Output{}, nil
+			}
+			changed, err := step.Plan{{Action: step.Packages{Names: []string{"a", "b"}}}}.Apply(context.Background(), host, nil)
+			if err != nil || (changed == 1) != test.want {
+				t.Errorf("changed %d, %v; want installed: %v", changed, err, test.want)
+			}
+		})
+	}
+}
+
+func TestFolderRunsNoPrograms(t *testing.T) {
+	_, err := step.Folder(t.TempDir()).Run(context.Background(), step.Command{Argv: []string{"true"}})
+	if !errors.Is(err, step.ErrNoRunner) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestPendingChangesNothing(t *testing.T) {
+	host := step.NewRecorder()
+	plan := step.Plan{{Title: "a", Action: step.File{Path: "/a", Mode: 0o644}}}
+	if got := plan.Pending(context.Background(), host); len(got) != 1 {
+		t.Errorf("%d pending, want 1", len(got))
+	}
+	if _, err := host.Read("/a"); !errors.Is(err, fs.ErrNotExist) {
+		t.Error("looking wrote a file")
+	}
+	if _, err := plan.Apply(context.Background(), host, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := plan.Pending(context.Background(), host); len(got) != 0 {
+		t.Errorf("%d pending after Apply", len(got))
+	}
+}
