@@ -1,0 +1,205 @@
+// Package operate asks the machines of a running cluster how they are, and has them do what an operator may order: it is
+// the client of the boot agents' endpoint, which lets in nobody but the cluster's own nodes and its operator.
+package operate
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
+)
+
+// How long a node may take to answer. A node that is off answers nothing at all, and must not hold up the others.
+const (
+	askDeadline   = 4 * time.Second
+	orderDeadline = 90 * time.Second
+)
+
+// mostBytes is the most that an answer may have.
+const mostBytes = 1 << 20
+
+// Client speaks to the agents of one cluster's machines.
+type Client struct {
+	Cluster *cluster.Resolved
+	TLS     *tls.Config // the operator's: see secrets.Bundle.OperatorTLS
+	// Dial connects to a machine; nil is an ordinary connection. A lab has its own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// NodeStatus is a node with what its agent said of itself, or why there is no answer.
+type NodeStatus struct {
+	Node   cluster.Node   `json:"node"`
+	Status cluster.Status `json:"status,omitzero"`
+	Error  string         `json:"error,omitempty"`
+}
+
+// Answered tells whether the node's agent answered.
+func (s NodeStatus) Answered() bool { return s.Error == "" }
+
+// Status asks every node at once and returns them in the cluster's order. A node that does not answer is no error: it is
+// part of how the cluster is.
+func (c Client) Status(ctx context.Context) []NodeStatus {
+	ctx, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	all := make([]NodeStatus, len(c.Cluster.Nodes))
+	var asking sync.WaitGroup
+	for i, node := range c.Cluster.Nodes {
+		asking.Go(func() {
+			all[i].Node = node
+			if err := c.call(ctx, node, http.MethodGet, "/v1/status", nil, &all[i].Status); err != nil {
+				all[i].Error = err.Error()
+			}
+		})
+	}
+	asking.Wait()
+	return all
+}
+
+// Observation returns what a node tells its peers about what it holds.
+func (c Client) Observation(ctx context.Context, name string) (cluster.Observation, error) {
+	ctx, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	var observation cluster.Observation
+	node, err := c.node(name)
+	if err != nil {
+		return observation, err
+	}
+	return observation, c.call(ctx, node, http.MethodGet, "/v1/observation", nil, &observation)
+}
+
+// Handover is a switchover that was made.
+type Handover struct {
+	From    string  `json:"from"`
+	To      string  `json:"to"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Switchover makes another node the primary: the one that is named, or the cluster's choice.
+func (c Client) Switchover(ctx context.Context, to string) (Handover, error) {
+	ctx, cancel := context.WithTimeout(ctx, orderDeadline)
+	defer cancel()
+	if to != "" {
+		node, err := c.node(to)
+		if err != nil {
+			return Handover{}, err
+		}
+		if node.Role != cluster.RolePostgres {
+			return Handover{}, exit.Errorf(exit.Invalid, "%s is no database node", to)
+		}
+	}
+	primary, err := c.Primary(ctx)
+	if err != nil {
+		return Handover{}, err
+	}
+	node, err := c.node(primary)
+	if err != nil {
+		return Handover{}, err
+	}
+	order := struct {
+		To string `json:"to,omitempty"`
+	}{to}
+	var done Handover
+	return done, c.call(ctx, node, http.MethodPost, "/v1/switchover", order, &done)
+}
+
+// RescueEtcd orders a node to make its data the whole quorum's, after the other voters were lost for good and replaced by
+// empty machines. The node refuses while any other voter may still hold the quorum. It returns what the node said that it
+// will do.
+func (c Client) RescueEtcd(ctx context.Context, name string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, orderDeadline)
+	defer cancel()
+	node, err := c.node(name)
+	if err != nil {
+		return "", err
+	}
+	var answer struct{ Ordered string }
+	return answer.Ordered, c.call(ctx, node, http.MethodPost, "/v1/rescue/etcd", nil, &answer)
+}
+
+func (c Client) node(name string) (cluster.Node, error) {
+	node, err := c.Cluster.Node(name)
+	return node, exit.As(exit.Invalid, err)
+}
+
+// Refusal is an order that a node understood and did not carry out.
+type Refusal struct {
+	Node   string
+	Status int    // of HTTP; 409: carrying it out would be unsafe
+	Reason string `json:"error"`
+	Hint   string `json:"hint"`
+}
+
+func (r *Refusal) Error() string {
+	if r.Hint == "" {
+		return fmt.Sprintf("%s: %s", r.Node, r.Reason)
+	}
+	return fmt.Sprintf("%s: %s: %s", r.Node, r.Reason, r.Hint)
+}
+
+// call asks one node's agent. What it answers is read into answer.
+func (c Client) call(ctx context.Context, node cluster.Node, method, path string, order, answer any) error {
+	body := io.Reader(http.NoBody)
+	if order != nil {
+		text, err := json.Marshal(order)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	address := net.JoinHostPort(node.Address.String(), strconv.Itoa(cluster.PortAgent))
+	request, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, body)
+	if err != nil {
+		return err
+	}
+	client := &http.Client{
+		// A connection per question: a machine that was replaced meanwhile is never asked over its predecessor's.
+		Transport:     &http.Transport{DialContext: c.Dial, TLSClientConfig: c.TLS, DisableKeepAlives: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("%s does not answer: %w", node.Name, reason(err))
+	}
+	defer response.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(response.Body, mostBytes))
+	if err != nil {
+		return fmt.Errorf("%s did not answer to the end: %w", node.Name, reason(err))
+	}
+	if response.StatusCode != http.StatusOK {
+		refusal := &Refusal{Node: node.Name, Status: response.StatusCode}
+		if err := json.Unmarshal(text, refusal); err != nil || refusal.Reason == "" {
+			refusal.Reason = "its agent answered " + response.Status
+		}
+		if refusal.Status == http.StatusConflict {
+			return exit.As(exit.Unsafe, refusal)
+		}
+		return refusal
+	}
+	if err := json.Unmarshal(text, answer); err != nil {
+		return fmt.Errorf("%s answered what this release can't read: %w", node.Name, err)
+	}
+	return nil
+}
+
+// reason is why a question got no answer, without the address, which the node's name says.
+func reason(err error) error {
+	if errors.Is(err, context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	var dial *net.OpError
+	if errors.As(err, &dial) {
+		return dial.Err
+	}
+	return err
+}

@@ -1,0 +1,331 @@
+package operate
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/secrets"
+)
+
+func testCluster() *cluster.Resolved {
+	return &cluster.Resolved{
+		Name: "prod", Platform: cluster.OnPrem,
+		Nodes: []cluster.Node{
+			{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("10.20.0.31")},
+			{Name: "postgres-2", Role: cluster.RolePostgres, Slot: 2, Address: netip.MustParseAddr("10.20.0.32")},
+			{Name: "heartbeat-1", Role: cluster.RoleHeartbeat, Slot: 1, Address: netip.MustParseAddr("10.20.0.33")},
+		},
+	}
+}
+
+// agents serves each node's endpoint on loopback with the node's own certificate, and returns a client that reaches them
+// under their real addresses. A node without a handler is off.
+func agents(t *testing.T, handlers map[string]http.Handler) Client {
+	t.Helper()
+	c := testCluster()
+	bundle, err := secrets.Generate(c, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listeners := map[string]string{}
+	for _, node := range c.Nodes {
+		handler, on := handlers[node.Name]
+		if !on {
+			continue
+		}
+		scoped, err := bundle.Scope(node)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(handler)
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		if server.TLS, err = scoped.ServerTLS(); err != nil {
+			t.Fatal(err)
+		}
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		listeners[fmt.Sprintf("%s:%d", node.Address, cluster.PortAgent)] = server.Listener.Addr().String()
+	}
+	operator, err := bundle.OperatorTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Client{Cluster: c, TLS: operator, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
+		at, on := listeners[address]
+		if !on {
+			return nil, &net.OpError{Op: "dial", Err: errors.New("no route to host")}
+		}
+		return new(net.Dialer).DialContext(ctx, network, at)
+	}}
+}
+
+// saying answers GET /v1/status.
+func saying(status cluster.Status) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != "/v1/status" {
+			http.NotFound(w, r)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(status)
+	})
+}
+
+func ready(database *cluster.Database) cluster.Status {
+	return cluster.Status{
+		Phase: "ready", Result: cluster.ResultReady, Database: database,
+		Quorum: &cluster.Quorum{Healthy: true, Leader: "heartbeat-1", Members: 3, ClusterID: "c1"},
+	}
+}
+
+func primary() *cluster.Database {
+	return &cluster.Database{Role: "primary", State: "running", Timeline: 2}
+}
+
+func standby() *cluster.Database {
+	return &cluster.Database{Role: "sync_standby", State: "streaming", Timeline: 2}
+}
+
+func TestStatusAsksEveryNode(t *testing.T) {
+	c := agents(t, map[string]http.Handler{
+		"postgres-1":  saying(ready(primary())),
+		"heartbeat-1": saying(ready(nil)),
+	})
+	got := c.Status(t.Context())
+	want := []NodeStatus{
+		{Node: c.Cluster.Nodes[0], Status: ready(primary())},
+		{Node: c.Cluster.Nodes[1], Error: "postgres-2 does not answer: no route to host"},
+		{Node: c.Cluster.Nodes[2], Status: ready(nil)},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Error(diff)
+	}
+	if name, err := c.Primary(t.Context()); name != "postgres-1" || err != nil {
+		t.Errorf("primary is %q: %v", name, err)
+	}
+}
+
+func TestStatusDoesNotWaitForASilentNode(t *testing.T) {
+	release := make(chan struct{})
+	defer close(release)
+	c := agents(t, map[string]http.Handler{
+		"postgres-1": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }),
+		"postgres-2": saying(ready(primary())),
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	all := c.Status(ctx)
+	if all[0].Error != "postgres-1 does not answer: context deadline exceeded" || !all[1].Answered() {
+		t.Errorf("got %+v", all)
+	}
+}
+
+func TestAMachineWithAnothersCertificateIsNotBelieved(t *testing.T) {
+	c := agents(t, map[string]http.Handler{"postgres-1": saying(ready(primary()))})
+	dial := c.Dial
+	c.Dial = func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dial(ctx, network, "10.20.0.31:9440")
+	}
+	all := c.Status(t.Context())
+	if !all[0].Answered() {
+		t.Errorf("postgres-1: %s", all[0].Error)
+	}
+	for _, s := range all[1:] {
+		if s.Answered() || !strings.Contains(s.Error, "certificate") {
+			t.Errorf("%s was answered for by postgres-1: %q", s.Node.Name, s.Error)
+		}
+	}
+}
+
+// ordered answers one order and records its body.
+func ordered(path string, got *string, status int, answer string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /v1/status", saying(ready(primary())))
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		*got = string(body)
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, answer)
+	})
+	return mux
+}
+
+func TestSwitchover(t *testing.T) {
+	for _, row := range []struct {
+		name, to, body string
+		status         int
+		answer         string
+		want           Handover
+		err            string
+		code           exit.Code
+	}{
+		{"the cluster's choice", "", `{}`, 200, `{"from":"postgres-1","to":"postgres-2","seconds":1.5}`, Handover{"postgres-1", "postgres-2", 1.5}, "", exit.Done},
+		{"a named node", "postgres-2", `{"to":"postgres-2"}`, 200, `{"from":"postgres-1","to":"postgres-2","seconds":1}`, Handover{"postgres-1", "postgres-2", 1}, "", exit.Done},
+		{"refused as unsafe", "", `{}`, 409, `{"error":"no standby is in step","hint":"wait"}`, Handover{}, "postgres-1: no standby is in step: wait", exit.Unsafe},
+		{"failed", "", `{}`, 500, `{"error":"patroni does not answer"}`, Handover{}, "postgres-1: patroni does not answer", exit.Failed},
+		{"not the agent's answer", "", `{}`, 502, `<html>`, Handover{}, "postgres-1: its agent answered 502 Bad Gateway", exit.Failed},
+		{"not to be read", "", `{}`, 200, `{`, Handover{}, "postgres-1 answered what this release can't read: unexpected end of JSON input", exit.Failed},
+		{"no such node", "postgres-9", "", 200, "", Handover{}, `cluster prod has no node "postgres-9"`, exit.Invalid},
+		{"no database node", "heartbeat-1", "", 200, "", Handover{}, "heartbeat-1 is no database node", exit.Invalid},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var body string
+			c := agents(t, map[string]http.Handler{
+				"postgres-1": ordered("/v1/switchover", &body, row.status, row.answer),
+				"postgres-2": saying(ready(standby())),
+			})
+			got, err := c.Switchover(t.Context(), row.to)
+			if body != row.body || exit.CodeOf(err) != row.code || (err != nil && err.Error() != row.err) || (err == nil && got != row.want) {
+				t.Errorf("ordered %q, got %+v, %v (exit code %d)", body, got, err, exit.CodeOf(err))
+			}
+		})
+	}
+}
+
+func TestSwitchoverNeedsAPrimary(t *testing.T) {
+	c := agents(t, map[string]http.Handler{"postgres-2": saying(ready(standby()))})
+	_, err := c.Switchover(t.Context(), "")
+	want := "no database node is primary; postgres-1 does not answer: no route to host; heartbeat-1 does not answer: no route to host"
+	if err == nil || err.Error() != want {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestRescueEtcd(t *testing.T) {
+	var body string
+	c := agents(t, map[string]http.Handler{
+		"postgres-1": ordered("/v1/rescue/etcd", &body, 200, `{"node":"postgres-1","ordered":"etcd starts alone"}`),
+		"postgres-2": ordered("/v1/rescue/etcd", &body, 409, `{"error":"postgres-1 is not empty"}`),
+	})
+	if ordered, err := c.RescueEtcd(t.Context(), "postgres-1"); err != nil || ordered != "etcd starts alone" {
+		t.Errorf("got %q, %v", ordered, err)
+	}
+	if _, err := c.RescueEtcd(t.Context(), "postgres-2"); exit.CodeOf(err) != exit.Unsafe {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestObservation(t *testing.T) {
+	want := cluster.Observation{Node: "postgres-1", Role: cluster.RolePostgres, Incarnation: "a1", Formation: cluster.FormationEmpty}
+	c := agents(t, map[string]http.Handler{"postgres-1": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/v1/observation" {
+			http.NotFound(w, r)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(want)
+	})})
+	got, err := c.Observation(t.Context(), "postgres-1")
+	if err != nil || got != want {
+		t.Errorf("got %+v, %v", got, err)
+	}
+}
+
+func TestWaitWhole(t *testing.T) {
+	var asked atomic.Int32
+	healing := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		status := ready(standby())
+		if asked.Add(1) < 3 {
+			status.Result, status.Phase, status.Reason = cluster.ResultWaiting, "join", "heartbeat-1 does not answer"
+		}
+		saying(status).ServeHTTP(w, r)
+	})
+	c := agents(t, map[string]http.Handler{
+		"postgres-1": saying(ready(primary())), "postgres-2": healing, "heartbeat-1": saying(ready(nil)),
+	})
+	rounds := 0
+	if err := c.Watch(t.Context(), 10*time.Second, func([]NodeStatus) { rounds++ }); err != nil || rounds != 3 {
+		t.Errorf("after %d rounds: %v", rounds, err)
+	}
+
+	asked.Store(-1000)
+	err := c.WaitWhole(t.Context(), 700*time.Millisecond)
+	want := "the cluster is not whole after 700ms:\npostgres-2 is waiting in phase join: heartbeat-1 does not answer"
+	if err == nil || err.Error() != want || exit.CodeOf(err) != exit.TimedOut {
+		t.Errorf("got %v", err)
+	}
+
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := c.WaitWhole(stopped, time.Minute); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped on request: %v", err)
+	}
+}
+
+func TestTable(t *testing.T) {
+	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
+	c := testCluster()
+	c.Nodes[2].Address = netip.MustParseAddr("192.168.100.133")
+	sync := ready(standby())
+	sync.Database.LagBytes = 1_234_567
+	sync.CertificateExpires = now.Add(364 * 24 * time.Hour)
+	waiting := cluster.Status{
+		Phase: "join", Result: cluster.ResultWaiting, CertificateExpires: now,
+		Reason: "postgres-1 and postgres-2 do not answer, and a cluster is formed only when every voter says that it is empty",
+		Hint:   "start them",
+		Quorum: &cluster.Quorum{},
+	}
+	for _, row := range []struct {
+		name string
+		all  []NodeStatus
+		want string
+	}{
+		{"whole", []NodeStatus{
+			{Node: c.Nodes[0], Status: ready(primary())}, {Node: c.Nodes[1], Status: sync}, {Node: c.Nodes[2], Status: ready(nil)},
+		}, `
+NODE         ROLE       ADDRESS          RESULT  PHASE  DATABASE        ETCD      CERTIFICATE
+postgres-1   postgres   10.20.0.31       ready   ready  primary         voter/3   -
+postgres-2   postgres   10.20.0.32       ready   ready  sync, lag 1 MB  voter/3   364 days
+heartbeat-1  heartbeat  192.168.100.133  ready   ready  -               leader/3  -
+
+the cluster is whole
+`},
+		{"broken", []NodeStatus{
+			{Node: c.Nodes[0], Error: "postgres-1 does not answer: no route to host"}, {Node: c.Nodes[2], Status: waiting},
+		}, `
+NODE         ROLE       ADDRESS          RESULT   PHASE  DATABASE  ETCD       CERTIFICATE
+postgres-1   postgres   10.20.0.31       silent   -      -         -          -
+heartbeat-1  heartbeat  192.168.100.133  waiting  join   -         no quorum  EXPIRED
+
+heartbeat-1: postgres-1 and postgres-2 do not answer, and a cluster is formed only when every voter
+    says that it is empty
+  → start them
+the cluster is not whole
+  postgres-1 does not answer: no route to host
+  heartbeat-1 is waiting in phase join: postgres-1 and postgres-2 do not answer, and a cluster is
+      formed only when every voter says that it is empty
+  no database node is primary
+  heartbeat-1 sees no healthy quorum
+`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			var drawn bytes.Buffer
+			if err := Table(&drawn, row.all, now); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(strings.TrimPrefix(row.want, "\n"), drawn.String()); diff != "" {
+				t.Error(diff)
+			}
+			for line := range strings.Lines(drawn.String()) {
+				if width := len([]rune(strings.TrimSuffix(line, "\n"))); width > columns {
+					t.Errorf("%d columns: %s", width, line)
+				}
+			}
+		})
+	}
+}
