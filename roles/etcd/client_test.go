@@ -1,0 +1,187 @@
+package etcd
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/step"
+)
+
+// gateway answers as etcd 3.5.16's JSON gateway does (recorded from a real cluster), and keeps what it was asked.
+type gateway struct {
+	asked map[string]map[string]any
+	fail  map[string]string // path → message
+	reply map[string]string
+}
+
+func (g *gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	var body map[string]any
+	_ = json.NewDecoder(r.Body).Decode(&body)
+	g.asked[r.URL.Path] = body
+	if message, ok := g.fail[r.URL.Path]; ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": message, "code": 14, "message": message})
+		return
+	}
+	_, _ = w.Write([]byte(g.reply[r.URL.Path]))
+}
+
+func fakeGateway(t *testing.T) (*gateway, Client) {
+	t.Helper()
+	g := &gateway{asked: map[string]map[string]any{}, fail: map[string]string{}, reply: map[string]string{
+		"/v3/cluster/member/list": `{"header":{"cluster_id":"17762128860356697819","member_id":"4519321798598557806"},"members":[` +
+			`{"ID":"4519321798598557806","name":"postgres-1","peerURLs":["https://10.0.0.1:2380"],"clientURLs":["https://10.0.0.1:2379"]},` +
+			`{"ID":"17","peerURLs":["https://10.0.0.2:2380"]}]}`,
+		"/v3/maintenance/status": `{"header":{"cluster_id":"17762128860356697819","member_id":"4519321798598557806"},"version":"3.5.16","leader":"17"}`,
+		"/v3/kv/range":           `{"header":{},"kvs":[{"key":"a2V5","value":"NzcxMg=="}],"count":"1"}`,
+		"/version":               `{"etcdserver":"3.5.16","etcdcluster":"3.5.0"}`,
+	}}
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	return g, Client{http: server.Client(), url: server.URL}
+}
+
+func TestClientReadsWhatEtcdAnswers(t *testing.T) {
+	g, client := fakeGateway(t)
+	ctx := context.Background()
+	got, err := client.Members(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Quorum{ClusterID: "f67fc21738465edb", Members: []Member{
+		{ID: "3eb7db3b3f25806e", Name: "postgres-1", PeerURLs: []string{"https://10.0.0.1:2380"}, ClientURLs: []string{"https://10.0.0.1:2379"}},
+		{ID: "11", PeerURLs: []string{"https://10.0.0.2:2380"}},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("members (-want +got):\n%s", diff)
+	}
+	if g.asked["/v3/cluster/member/list"]["linearizable"] != true {
+		t.Error("only a linearizable read proves a quorum")
+	}
+	status, err := client.Status(ctx)
+	if diff := cmp.Diff(Status{ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e", Leader: "11"}, status); err != nil || diff != "" {
+		t.Errorf("status %v (-want +got):\n%s", err, diff)
+	}
+	value, found, err := client.Get(ctx, "/service/prod/initialize")
+	if err != nil || !found || value != "7712" {
+		t.Errorf("get: %q, %v, %v", value, found, err)
+	}
+	g.reply["/v3/kv/range"] = `{"header":{}}`
+	if _, found, err := client.Get(ctx, "other"); err != nil || found {
+		t.Errorf("a missing key: %v, %v", found, err)
+	}
+}
+
+func TestClientChangesMembers(t *testing.T) {
+	g, client := fakeGateway(t)
+	ctx := context.Background()
+	self := cluster.Node{Name: "postgres-1"}
+	if err := carry(ctx, client, Change{Remove: "3eb7db3b3f25806e", Add: true}, self); err != nil {
+		t.Fatal(err)
+	}
+	if got := g.asked["/v3/cluster/member/remove"]["ID"]; got != "4519321798598557806" {
+		t.Errorf("removed %v", got)
+	}
+	if g.asked["/v3/cluster/member/add"] == nil {
+		t.Error("nothing was added")
+	}
+	g.fail["/v3/cluster/member/remove"] = "etcdserver: re-configuration failed due to not enough started members"
+	delete(g.asked, "/v3/cluster/member/add")
+	if err := carry(ctx, client, Change{Remove: "11", Add: true}, self); err == nil {
+		t.Error("a refused removal passed")
+	}
+	if g.asked["/v3/cluster/member/add"] != nil {
+		t.Error("added although the removal was refused")
+	}
+}
+
+func TestAgreed(t *testing.T) {
+	for answer, want := range map[string]bool{
+		`{"etcdserver":"3.5.16","etcdcluster":"3.5.0"}`:       true,
+		`{"etcdserver":"3.5.16","etcdcluster":"3.0.0"}`:       false,
+		`{"etcdserver":"3.5.16","etcdcluster":"not_decided"}`: false,
+		`{}`: false,
+	} {
+		g, client := fakeGateway(t)
+		g.reply["/version"] = answer
+		if got, err := client.Agreed(context.Background()); err != nil || got != want {
+			t.Errorf("%s: %v, %v", answer, got, err)
+		}
+	}
+}
+
+// Leadership is handed on only by the leader, and only to a member that is there.
+func TestYield(t *testing.T) {
+	const lead = `{"header":{"member_id":"4519321798598557806"},"leader":"4519321798598557806"}`
+	for name, test := range map[string]struct {
+		status string
+		to     string
+		want   bool
+	}{
+		"a follower":         {`{"header":{"member_id":"4519321798598557806"},"leader":"17"}`, "postgres-1", false},
+		"the leader":         {lead, "postgres-1", true},
+		"nobody of the name": {lead, "heartbeat-1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, client := fakeGateway(t)
+			g.reply["/v3/maintenance/status"] = test.status
+			if err := Yield(context.Background(), client, test.to); err != nil {
+				t.Fatal(err)
+			}
+			if _, handed := g.asked["/v3/maintenance/transfer-leadership"]; handed != test.want {
+				t.Errorf("handed over: %v, want %v", handed, test.want)
+			}
+		})
+	}
+}
+
+// A member counts as formed once a linearizable read through it succeeded, and an ordered rescue is then through.
+func TestMarkFormed(t *testing.T) {
+	g, client := fakeGateway(t)
+	host := step.NewRecorder()
+	record, err := Prepare(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := OrderRescue(host); err != nil {
+		t.Fatal(err)
+	}
+	g.fail["/v3/cluster/member/list"] = "etcdserver: no leader"
+	if err := MarkFormed(context.Background(), host, client); err == nil {
+		t.Fatal("formed without a quorum")
+	}
+	if again, err := Prepare(host); err != nil || again != record {
+		t.Errorf("the record changed without a quorum: %+v, %v", again, err)
+	}
+	delete(g.fail, "/v3/cluster/member/list")
+	if err := MarkFormed(context.Background(), host, client); err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadRecord(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Record{Incarnation: record.Incarnation, Formation: cluster.FormationFormed, ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	if _, ok := host.Entries[RescueFile]; ok {
+		t.Error("the order to rescue is still there: the next boot would drop members again")
+	}
+}
+
+func TestSpoiledRecordIsAnError(t *testing.T) {
+	for _, text := range []string{"", "{", `{"incarnation":"a"}`, `{"formation":"formed"}`} {
+		host := step.NewRecorder()
+		host.Entries[RecordFile] = step.Entry{Kind: step.KindFile, Content: []byte(text)}
+		if record, err := Prepare(host); err == nil {
+			t.Errorf("%q: read as %+v", text, record)
+		}
+	}
+}
