@@ -43,8 +43,8 @@ type Lab struct {
 
 // Open returns the lab of that name. It neither makes nor needs anything on disk.
 func Open(folders Folders, name string) (*Lab, error) {
-	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,22}[a-z0-9])?$`).MatchString(name) {
-		return nil, exit.Errorf(exit.Invalid, "%q can't name a lab: at most 24 small letters, digits and dashes", name)
+	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$`).MatchString(name) {
+		return nil, exit.Errorf(exit.Invalid, "%q can't name a lab: at most 30 small letters, digits and dashes", name)
 	}
 	for _, folder := range []string{folders.State, folders.Cache} {
 		// These paths become mount options, where commas and colons have a meaning.

@@ -121,6 +121,21 @@ func TestStatusAsksEveryNode(t *testing.T) {
 	}
 }
 
+func TestDatabaseRole(t *testing.T) {
+	c := agents(t, map[string]http.Handler{"postgres-1": saying(ready(standby())), "postgres-2": saying(ready(nil))})
+	for _, row := range []struct{ node, role, err string }{
+		{"postgres-1", "sync_standby", ""},
+		{"postgres-2", "", "postgres-2 runs no database now"},
+		{"heartbeat-1", "", ""},
+		{"api-1", "", `cluster prod has no node "api-1"`},
+	} {
+		role, err := c.DatabaseRole(t.Context(), row.node)
+		if role != row.role || (err == nil) != (row.err == "") || (err != nil && err.Error() != row.err) {
+			t.Errorf("%s is %q: %v", row.node, role, err)
+		}
+	}
+}
+
 func TestStatusDoesNotWaitForASilentNode(t *testing.T) {
 	release := make(chan struct{})
 	defer close(release)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"strings"
 	"time"
 
@@ -151,22 +152,23 @@ func (c Client) Primary(ctx context.Context) (string, error) {
 	return primaries[0], nil
 }
 
-// DatabaseRole returns what a node is to the database: primary, sync_standby or replica.
+// DatabaseRole returns what a node is to the database: primary, sync_standby or replica; nothing for a node whose role runs
+// none.
 func (c Client) DatabaseRole(ctx context.Context, name string) (string, error) {
-	for _, s := range c.Status(ctx) {
-		switch {
-		case s.Node.Name != name:
-			continue
-		case !s.Answered():
-			return "", errors.New(s.Error)
-		case s.Status.Database == nil:
-			return "", fmt.Errorf("%s runs no database", name)
-		default:
-			return s.Status.Database.Role, nil
-		}
+	node, err := c.node(name)
+	if err != nil || node.Role != cluster.RolePostgres {
+		return "", err
 	}
-	_, err := c.node(name)
-	return "", err
+	ctx, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	var status cluster.Status
+	if err := c.call(ctx, node, http.MethodGet, "/v1/status", nil, &status); err != nil {
+		return "", err
+	}
+	if status.Database == nil {
+		return "", fmt.Errorf("%s runs no database now", name)
+	}
+	return status.Database.Role, nil
 }
 
 // WaitWhole waits until the cluster is whole, and says what it lacks when that takes longer than within.
