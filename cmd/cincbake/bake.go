@@ -1,0 +1,186 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/images"
+	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/packer"
+)
+
+// baked is a row of `bake -o json`.
+type baked struct {
+	Role          cluster.Role `json:"role"`
+	Image         string       `json:"image"`
+	ContentDigest string       `json:"contentDigest"`
+	Seconds       float64      `json:"seconds"`
+}
+
+func newBake() *cobra.Command {
+	var (
+		spec           specFlag
+		folder         imagesFlag
+		output         outputFlag
+		path, template string
+		dryRun         bool
+	)
+	c := &cobra.Command{
+		Use:   "bake [ROLE…]",
+		Short: "Bake the images of a cluster with packer build",
+		Long: `Bake runs packer build for every role of the cluster, or for those that are named, at the same time. Each image is verified
+and sealed before it appears among the images. What Packer says is kept in a log per role, beside the images.
+
+It needs root, Packer with the cincbake plugin, mmdebstrap and systemd-nspawn, and ends with exit code 3 when one is missing.`,
+		Example: "  cincbake bake\n  cincbake bake postgres --packer ./packer\n  cincbake bake --dry-run",
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(c *cobra.Command, args []string) error {
+			_, resolved, err := spec.load()
+			if err != nil {
+				return err
+			}
+			roles, err := rolesOf(resolved, args)
+			if err != nil {
+				return err
+			}
+			if _, err := os.Stat(template); err != nil {
+				return exit.Errorf(exit.Missing, "the Packer template: %w: cincbake init writes one", err)
+			}
+			catalogue, err := folder.open()
+			if err != nil {
+				return err
+			}
+			builds := make(map[cluster.Role]packer.Build)
+			for _, role := range roles {
+				builds[role] = packer.Build{
+					Template: template,
+					Only:     packer.SourceOf(string(role)),
+					Vars:     map[string]string{"spec": spec.path, "images": folder.dir},
+					Log:      filepath.Join(folder.dir, "logs", string(role)+".log"),
+				}
+			}
+			if dryRun {
+				for _, role := range roles {
+					fmt.Fprintln(c.OutOrStdout(), builds[role].Command(packer.Packer{Path: "packer"}))
+				}
+				return nil
+			}
+			tool, err := bakery(c.Context(), path)
+			if err != nil {
+				return err
+			}
+			if err := os.MkdirAll(filepath.Join(folder.dir, "logs"), 0o755); err != nil {
+				return err
+			}
+			took, err := bake(c.Context(), tool, roles, builds, newProgress(c.ErrOrStderr()))
+			if err != nil {
+				return err
+			}
+			return printBaked(c, catalogue, output, resolved, roles, took)
+		},
+	}
+	spec.register(c)
+	folder.register(c)
+	output.register(c)
+	c.Flags().StringVar(&path, "packer", "", "the Packer to run (default: the one on the PATH)")
+	c.Flags().StringVar(&template, "template", defaultTemplate, "the Packer template")
+	c.Flags().BoolVar(&dryRun, "dry-run", false, "print the commands, and run none")
+	return c
+}
+
+// rolesOf returns the roles to work on: those named, each of which the cluster must have, or all that it has.
+func rolesOf(r *cluster.Resolved, names []string) ([]cluster.Role, error) {
+	var roles []cluster.Role
+	for _, role := range cluster.Roles() {
+		if len(r.NodesOf(role)) > 0 {
+			roles = append(roles, role)
+		}
+	}
+	if len(names) == 0 {
+		return roles, nil
+	}
+	notBuilt := []string{"api", "opensearch", "lb"}
+	var wanted []cluster.Role
+	for _, name := range names {
+		role := cluster.Role(name)
+		switch {
+		case slices.Contains(notBuilt, name):
+			return nil, exit.Errorf(exit.Invalid, "images of role %s are not built yet, only of %v", name, roles)
+		case !slices.Contains(roles, role):
+			return nil, exit.Errorf(exit.Invalid, "cluster %s has no machines of role %q, only of %v", r.Name, name, roles)
+		case !slices.Contains(wanted, role):
+			wanted = append(wanted, role)
+		}
+	}
+	return wanted, nil
+}
+
+// bakery finds all that a bake needs before any of it starts.
+func bakery(ctx context.Context, path string) (packer.Packer, error) {
+	if err := requireRoot("baking mounts file systems"); err != nil {
+		return packer.Packer{}, err
+	}
+	if err := requirePrograms("mmdebstrap", "systemd-nspawn"); err != nil {
+		return packer.Packer{}, err
+	}
+	tool, err := packer.Find(path)
+	if err != nil {
+		return tool, err
+	}
+	return tool, tool.RequirePlugin(ctx)
+}
+
+// bake runs the builds at the same time and returns how long each took. One that fails does not stop the others.
+func bake(ctx context.Context, tool packer.Packer, roles []cluster.Role, builds map[cluster.Role]packer.Build, p *progress) (map[cluster.Role]time.Duration, error) {
+	var (
+		wait   sync.WaitGroup
+		mu     sync.Mutex
+		took   = make(map[cluster.Role]time.Duration)
+		failed []error
+	)
+	for _, role := range roles {
+		wait.Go(func() {
+			began := time.Now()
+			err := tool.Build(ctx, builds[role], func(step string) { p.say(string(role), step) })
+			mu.Lock()
+			defer mu.Unlock()
+			took[role] = time.Since(began)
+			if err != nil {
+				failed = append(failed, fmt.Errorf("%s: %w", role, err))
+				p.say(string(role), "failed")
+				return
+			}
+			p.say(string(role), "baked")
+		})
+	}
+	wait.Wait()
+	return took, errors.Join(failed...)
+}
+
+func printBaked(c *cobra.Command, catalogue *images.Catalogue, output outputFlag, r *cluster.Resolved, roles []cluster.Role, took map[cluster.Role]time.Duration) error {
+	var (
+		summary []baked
+		rows    [][]string
+	)
+	for _, role := range roles {
+		entry, err := catalogue.Find(c.Context(), role, r.Recipe(role).Digest())
+		if err != nil {
+			return fmt.Errorf("the bake went well, but its image is not there: %w", err)
+		}
+		summary = append(summary, baked{role, entry.ID, entry.Record.ContentDigest, took[role].Seconds()})
+		rows = append(rows, []string{entry.ID, contents(entry.Record), megabytes(entry.Record.Bytes), fmt.Sprintf("%.1f s", took[role].Seconds())})
+	}
+	if output.json() {
+		return printJSON(c.OutOrStdout(), summary)
+	}
+	return printTable(c.OutOrStdout(), []string{"IMAGE", "HOLDS", "SIZE", "TOOK"}, rows)
+}

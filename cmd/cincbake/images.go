@@ -1,0 +1,189 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cincbake/cincbake/images"
+	"github.com/cincbake/cincbake/internal/exit"
+)
+
+// imagesFlag is --images: the folder that holds the images.
+type imagesFlag struct{ dir string }
+
+func (f *imagesFlag) register(c *cobra.Command) {
+	c.Flags().StringVar(&f.dir, "images", "images", "the folder that holds the images")
+	_ = c.MarkFlagDirname("images")
+}
+
+// open opens the catalogue; a path that cannot be one is exit.Invalid.
+func (f *imagesFlag) open() (*images.Catalogue, error) {
+	catalogue, err := images.Open(f.dir)
+	return catalogue, exit.As(exit.Invalid, err)
+}
+
+// imageSummary is a row of `images list -o json`. Problem tells what is wrong with a broken image; nothing else is known
+// of it then.
+type imageSummary struct {
+	ID      string         `json:"id"`
+	Record  *images.Record `json:"record,omitempty"`
+	Problem string         `json:"problem,omitempty"`
+}
+
+func newImages() *cobra.Command {
+	return group("images", "Look at the baked images", "", newImagesList(), newImagesShow())
+}
+
+func newImagesList() *cobra.Command {
+	var (
+		folder imagesFlag
+		output outputFlag
+	)
+	c := &cobra.Command{
+		Use:     "list",
+		Short:   "List the images, newest first",
+		Example: "  cincbake images list\n  cincbake images list -o json",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			catalogue, err := folder.open()
+			if err != nil {
+				return err
+			}
+			entries, err := catalogue.List(c.Context())
+			if err != nil {
+				return err
+			}
+			summaries := []imageSummary{}
+			rows := [][]string{}
+			for _, e := range entries {
+				if e.Err != nil {
+					summaries = append(summaries, imageSummary{ID: e.ID, Problem: e.Err.Error()})
+					rows = append(rows, []string{e.ID, "broken: " + e.Err.Error()})
+					continue
+				}
+				summaries = append(summaries, imageSummary{ID: e.ID, Record: &e.Record})
+				rows = append(rows, []string{e.ID, contents(e.Record), megabytes(e.Record.Bytes), e.Record.Created.UTC().Format(time.DateTime), e.Record.AgentVersion})
+			}
+			if output.json() {
+				return printJSON(c.OutOrStdout(), summaries)
+			}
+			if len(entries) == 0 {
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s holds no images: cincbake bake makes them\n", folder.dir)
+				return err
+			}
+			return printTable(c.OutOrStdout(), []string{"IMAGE", "HOLDS", "SIZE", "CREATED (UTC)", "AGENT"}, rows)
+		},
+	}
+	folder.register(c)
+	output.register(c)
+	return c
+}
+
+func newImagesShow() *cobra.Command {
+	var (
+		folder imagesFlag
+		output outputFlag
+	)
+	c := &cobra.Command{
+		Use:     "show IMAGE",
+		Short:   "Show what an image holds",
+		Long:    "Show prints an image's record. Name the image as list does, or by the first digits of its content digest.",
+		Example: "  cincbake images show postgres/0123456789ab\n  cincbake images show 0123 -o json",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			catalogue, err := folder.open()
+			if err != nil {
+				return err
+			}
+			entry, err := find(c.Context(), catalogue, args[0])
+			if err != nil {
+				return err
+			}
+			if output.json() {
+				return printJSON(c.OutOrStdout(), entry.Record)
+			}
+			return printRecord(c, entry)
+		},
+		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+			return imageIDs(c.Context(), folder), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	folder.register(c)
+	output.register(c)
+	return c
+}
+
+// find returns a whole image. One that is not there, or a name that means several, is exit.Invalid.
+func find(ctx context.Context, catalogue *images.Catalogue, name string) (images.Entry, error) {
+	entry, err := catalogue.Show(ctx, name)
+	if err != nil {
+		return entry, exit.As(exit.Invalid, err)
+	}
+	if entry.Err != nil {
+		return entry, fmt.Errorf("%s is broken: %w: bake it again", entry.ID, entry.Err)
+	}
+	return entry, nil
+}
+
+func printRecord(c *cobra.Command, e images.Entry) error {
+	r := e.Record
+	rows := [][]string{
+		{"holds", contents(r)},
+		{"file", e.File()},
+		{"size", megabytes(r.Bytes)},
+		{"sha256", r.SHA256},
+		{"content digest", r.ContentDigest},
+		{"recipe digest", r.RecipeDigest},
+		{"created", r.Created.UTC().Format(time.RFC3339)},
+		{"boot agent", fmt.Sprintf("%s, reads node documents of format %d", r.AgentVersion, r.DocumentFormat)},
+		{"packages", fmt.Sprint(len(r.Packages))},
+	}
+	for _, phase := range r.Phases {
+		rows = append(rows, []string{"bake, " + phase.Name, fmt.Sprintf("%.1f s", phase.Seconds)})
+	}
+	return printTable(c.OutOrStdout(), []string{"IMAGE", e.ID}, rows)
+}
+
+// contents says in a few words what an image is for.
+func contents(r images.Record) string {
+	words := []string{r.Recipe.OS, r.Recipe.Arch}
+	if r.Recipe.PostgresVersion > 0 {
+		words = append(words, fmt.Sprintf("PostgreSQL %d", r.Recipe.PostgresVersion))
+	}
+	if !r.Verified {
+		words = append(words, "not verified")
+	}
+	return strings.Join(words, ", ")
+}
+
+func megabytes(bytes int64) string { return fmt.Sprintf("%.0f MB", float64(bytes)/1e6) }
+
+// imageIDs completes an image's name. A shell has no use for errors.
+func imageIDs(ctx context.Context, folder imagesFlag) []string {
+	catalogue, err := folder.open()
+	if err != nil {
+		return nil
+	}
+	entries, err := catalogue.List(ctx)
+	if err != nil {
+		return nil
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	return ids
+}
+
+// requireImage returns the image that the cluster's machines of a role boot from; none is exit.Missing.
+func requireImage(err error) error {
+	if errors.Is(err, images.ErrNotFound) {
+		return exit.As(exit.Missing, err)
+	}
+	return err
+}

@@ -1,0 +1,77 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/packer"
+)
+
+// defaultTemplate is where init puts the Packer template, and where bake looks for it.
+const defaultTemplate = "packer/images.pkr.hcl"
+
+func newInit() *cobra.Command {
+	var topology, platform string
+	c := &cobra.Command{
+		Use:   "init [DIR]",
+		Short: "Write a cluster's spec and its Packer template",
+		Long: `Init writes cluster.yaml, with a comment on every choice, and packer/images.pkr.hcl, which bakes its images. The folder is
+made if it is not there; files that are there are never overwritten.`,
+		Example: "  cincbake init\n  cincbake init prod",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			dir := "."
+			if len(args) == 1 {
+				dir = args[0]
+			}
+			spec, err := cluster.Example(topology, platform)
+			if err != nil {
+				return exit.As(exit.Invalid, err)
+			}
+			files := []newFile{
+				{filepath.Join(dir, defaultSpec), spec},
+				{filepath.Join(dir, defaultTemplate), packer.Template},
+			}
+			if err := writeNew(files); err != nil {
+				return err
+			}
+			for _, f := range files {
+				fmt.Fprintf(c.ErrOrStderr(), "wrote %s\n", f.path)
+			}
+			fmt.Fprintf(c.ErrOrStderr(), "next: change what is yours in %s, then cincbake validate\n", files[0].path)
+			return nil
+		},
+	}
+	c.Flags().StringVar(&topology, "topology", cluster.SelfHosted, "which tiers the cluster runs itself")
+	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run")
+	return c
+}
+
+type newFile struct{ path, text string }
+
+// writeNew writes files that must not be there yet: all of them or, when one is there, none.
+func writeNew(files []newFile) error {
+	for _, f := range files {
+		if _, err := os.Lstat(f.path); err == nil {
+			return exit.Errorf(exit.Unsafe, "%s is there already and stays as it is: name another folder, or move it away", f.path)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	for _, f := range files {
+		if err := os.MkdirAll(filepath.Dir(f.path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(f.path, []byte(f.text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}

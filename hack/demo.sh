@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# The demo: bakes both images, boots a cluster on this machine, powers off its primary and shows what that cost.
+#   hack/demo.sh         run it
+#   hack/demo.sh down    take the cluster away
+# It ends with 3 and a list when this machine lacks something that it cannot install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+demo=.cache/demo
+cincbake=$PWD/bin/cincbake
+export PACKER_PLUGIN_PATH=$PWD/.cache/plugins
+
+say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
+
+# What the demo cannot bring by itself.
+missing=()
+[ "$(uname -s)" = Linux ] || missing+=("Linux: the machines are containers of its systemd")
+[ "$(id -u)" -eq 0 ] || missing+=("root: baking and booting machines mounts file systems and makes network namespaces")
+command -v apt-get >/dev/null || missing+=("Debian or Ubuntu: the base systems are made with its mmdebstrap")
+command -v go >/dev/null || missing+=("Go 1.26 or later on the PATH: everything is built from source")
+if [ ${#missing[@]} -gt 0 ]; then
+	{
+		echo "make demo cannot run here. It needs"
+		printf '  * %s\n' "${missing[@]}"
+		cat <<-'TEXT'
+
+			What works without all that, wherever Go does:
+			  make cli                            build bin/cincbake
+			  bin/cincbake init my-cluster        write a cluster.yaml to read and change
+			  bin/cincbake validate               find every mistake in it
+			  bin/cincbake secrets init           make its certificates and passwords
+			  bin/cincbake render --out seeds     write the cloud-init seed of every machine
+			  make test                           run the unit tests
+			(exit code 3: a precondition is missing; make itself always ends with 2)
+		TEXT
+	} >&2
+	exit 3
+fi
+
+if [ "${1:-}" = down ]; then
+	[ -x "$cincbake" ] || { echo "there is no demo to take away: run make demo first" >&2; exit 3; }
+	"$cincbake" lab down
+	rm -rf "$demo/cluster"
+	echo "the demo's machines are gone; its images stay in $demo/images (make distclean removes them)"
+	exit
+fi
+
+began=$SECONDS
+say "Packages"
+hack/packages.sh install
+say "Building the command, the boot agent, the plugin and Packer"
+make --no-print-directory build plugins
+
+say "A cluster is one file"
+rm -rf "$demo/cluster"
+mkdir -p "$demo"
+"$cincbake" init "$demo/cluster"
+cd "$demo/cluster"
+"$cincbake" validate
+"$cincbake" secrets init
+
+say "Baking one image per role with packer build"
+"$cincbake" bake --packer "$OLDPWD/.cache/tools/packer" --images ../images
+
+say "Booting two database machines and a heartbeat from these images"
+"$cincbake" lab up --images ../images
+"$cincbake" status --lab
+
+say "Powering off the primary while a client writes through it"
+"$cincbake" lab drill power-off
+
+say "Done in $((SECONDS - began)) s"
+cat <<TEXT
+The cluster still runs. Look around, in $demo/cluster:
+  $cincbake status --lab               how every machine is
+  $cincbake switchover --lab           move the primary, planned
+  $cincbake lab kill postgres-1        pull a plug yourself; lab start puts it back
+  $cincbake lab replace postgres-2     a new machine with an empty disk
+and take it away with
+  make demo-down
+TEXT
