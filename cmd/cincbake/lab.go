@@ -20,6 +20,7 @@ It needs root on Linux, systemd-nspawn and iproute2, and changes nothing of the 
 		newLabPower("kill", "Pull a machine's plug", (*lab.Lab).PowerOff),
 		newLabPower("start", "Boot a machine that is off; its disks are as it left them", (*lab.Lab).Start),
 		newLabPower("replace", "Boot a new machine with an empty disk in another's place", (*lab.Lab).Replace),
+		newLabDrill(),
 		newLabLogs(),
 		newLabDown(),
 	)

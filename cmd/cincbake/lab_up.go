@@ -11,7 +11,6 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/lab"
-	"github.com/cincbake/cincbake/operate"
 )
 
 func newLabUp() *cobra.Command {
@@ -55,7 +54,7 @@ it is, so up also goes on where another was interrupted.`,
 				}
 				return nil
 			}
-			if err := requireRoot("the lab runs machines"); err != nil {
+			if err := lab.AsError(lab.CheckHost(c.Context(), lab.DefaultFolders())); err != nil {
 				return err
 			}
 			p := newProgress(c.ErrOrStderr())
@@ -70,8 +69,8 @@ it is, so up also goes on where another was interrupted.`,
 			if err != nil || wait == 0 {
 				return err
 			}
-			client := operate.Client{Cluster: resolved, Dial: l.Dial}
-			if client.TLS, err = bundle.OperatorTLS(); err != nil {
+			client, err := labClient(l, resolved, bundle)
+			if err != nil {
 				return err
 			}
 			if err := client.Watch(c.Context(), wait, p.hear()); err != nil {

@@ -3,7 +3,10 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/lab"
 	"github.com/cincbake/cincbake/operate"
+	"github.com/cincbake/cincbake/secrets"
 )
 
 // operatorFlags say which cluster an operator speaks to, and where it runs.
@@ -27,19 +30,27 @@ func (f *operatorFlags) client() (operate.Client, error) {
 	if err != nil {
 		return operate.Client{}, err
 	}
-	client := operate.Client{Cluster: resolved}
-	if client.TLS, err = bundle.OperatorTLS(); err != nil {
-		return client, err
+	if !f.lab {
+		return clientOf(resolved, bundle)
 	}
-	if f.lab {
-		if err := requireRoot("the lab's network is entered"); err != nil {
-			return client, err
-		}
-		l, err := openLab(resolved)
-		if err != nil {
-			return client, err
-		}
-		client.Dial = l.Dial
+	l, err := openLab(resolved)
+	if err != nil {
+		return operate.Client{}, err
 	}
-	return client, nil
+	return labClient(l, resolved, bundle)
+}
+
+func clientOf(r *cluster.Resolved, bundle *secrets.Bundle) (operate.Client, error) {
+	tls, err := bundle.OperatorTLS()
+	return operate.Client{Cluster: r, TLS: tls}, err
+}
+
+// labClient reaches the machines from within the lab's network.
+func labClient(l *lab.Lab, r *cluster.Resolved, bundle *secrets.Bundle) (operate.Client, error) {
+	if err := requireRoot("the lab's network is entered"); err != nil {
+		return operate.Client{}, err
+	}
+	client, err := clientOf(r, bundle)
+	client.Dial = l.Dial
+	return client, err
 }
