@@ -6,9 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-demo=.cache/demo
-cincbake=$PWD/bin/cincbake
-export PACKER_PLUGIN_PATH=$PWD/.cache/plugins
+root=$PWD
+demo=$root/.cache/demo
+cincbake=$root/bin/cincbake
+export PACKER_PLUGIN_PATH=$root/.cache/plugins
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
 
@@ -38,44 +39,55 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 if [ "${1:-}" = down ]; then
-	[ -x "$cincbake" ] || { echo "there is no demo to take away: run make demo first" >&2; exit 3; }
-	"$cincbake" lab down
+	if [ ! -e "$demo/cluster" ] || [ ! -x "$cincbake" ]; then
+		echo "there is no demo to take away" >&2
+		exit
+	fi
+	(cd "$demo/cluster" && "$cincbake" lab down)
 	rm -rf "$demo/cluster"
-	echo "the demo's machines are gone; its images stay in $demo/images (make distclean removes them)"
+	echo "the demo's images stay in $demo/images; make distclean removes them"
 	exit
 fi
 
 began=$SECONDS
+if [ -e "$demo/cluster" ]; then
+	"$0" down
+fi
+
 say "Packages"
 hack/packages.sh install
 say "Building the command, the boot agent, the plugin and Packer"
 make --no-print-directory build plugins
 
 say "A cluster is one file"
-rm -rf "$demo/cluster"
-mkdir -p "$demo"
 "$cincbake" init "$demo/cluster"
 cd "$demo/cluster"
+sed -i 's/^name: prod /name: demo /' cluster.yaml
 "$cincbake" validate
 "$cincbake" secrets init
 
-say "Baking one image per role with packer build"
-"$cincbake" bake --packer "$OLDPWD/.cache/tools/packer" --images ../images
+say "One image per role, baked by packer build"
+"$cincbake" bake --packer "$root/.cache/tools/packer" --images ../images
 
-say "Booting two database machines and a heartbeat from these images"
+say "Two database machines and a heartbeat boot from them"
 "$cincbake" lab up --images ../images
 "$cincbake" status --lab
 
-say "Powering off the primary while a client writes through it"
+say "The primary loses power while clients write"
 "$cincbake" lab drill power-off
 
 say "Done in $((SECONDS - began)) s"
 cat <<TEXT
-The cluster still runs. Look around, in $demo/cluster:
+The cluster still runs. Look around:
+
+  cd $demo/cluster
   $cincbake status --lab               how every machine is
   $cincbake switchover --lab           move the primary, planned
   $cincbake lab kill postgres-1        pull a plug yourself; lab start puts it back
   $cincbake lab replace postgres-2     a new machine with an empty disk
-and take it away with
+  $cincbake lab logs heartbeat-1       a machine's journal
+
+and take it all away with
+
   make demo-down
 TEXT
