@@ -258,23 +258,3 @@ func decode(r *http.Request, into any) error {
 	}
 	return nil
 }
-
-// steerPause is how often a database node looks whether it leads etcd.
-const steerPause = 10 * time.Second
-
-// steer hands etcd's leadership to the heartbeat whenever this database node has it. When primary and etcd leader die in
-// one machine, etcd's new leader prolongs the primary's lease from the beginning, and failover takes that much longer.
-func (e *endpoint) steer(ctx context.Context) {
-	witness := e.machine.Document.Cluster.NodesOf(cluster.RoleHeartbeat)
-	if e.machine.Self.Role != cluster.RolePostgres || len(witness) == 0 {
-		return
-	}
-	local, err := etcd.Local(e.in)
-	if err != nil {
-		return
-	}
-	for role.Pause(ctx, steerPause) == nil {
-		// A failed attempt changes nothing, and there is another one soon.
-		_ = etcd.Yield(ctx, local, witness[0].Name)
-	}
-}

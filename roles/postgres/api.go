@@ -116,6 +116,31 @@ func (a API) Switchover(ctx context.Context, to string) (from, now string, err e
 	return from, to, a.call(ctx, http.MethodPost, "/switchover", map[string]string{"leader": from, "candidate": to}, nil)
 }
 
+// Nudge makes the node's Patroni, if it is primary, look for a synchronous standby now, when there is a candidate and no
+// standby yet. Its own next look may be loop_wait away, and until then a second failure can't be failed over.
+func (a API) Nudge(ctx context.Context) error {
+	members, err := a.Members(ctx)
+	if err != nil {
+		return err
+	}
+	var leads, candidate bool
+	for _, m := range members {
+		switch {
+		case m.Role == "sync_standby":
+			return nil
+		case m.Role == "leader":
+			leads = m.Name == a.node.Name
+		case m.State == "running" || m.State == "streaming":
+			candidate = true
+		}
+	}
+	if !leads || !candidate {
+		return nil
+	}
+	// A change of the configuration wakes Patroni's loop, also one that changes nothing.
+	return a.call(ctx, http.MethodPatch, "/config", map[string]int{"loop_wait": loopWait}, nil)
+}
+
 // readiness holds once the node is primary, or a replica that streams from it.
 func readiness(ctx context.Context, in role.Inputs) error {
 	return APIOf(in, in.Self).call(ctx, http.MethodGet, "/readiness", nil, nil)

@@ -1,0 +1,136 @@
+package postgres
+
+import (
+	"context"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/secrets"
+)
+
+// patroniAt starts a Patroni that answers with these members, on a loopback address of its own, and returns the inputs of
+// the machine that lives there. asked collects what changes something.
+func patroniAt(t *testing.T, members string) (in role.Inputs, asked *[]string) {
+	t.Helper()
+	address := "127.0.0.1"
+	r := &cluster.Resolved{Name: "test", Postgres: cluster.Postgres{Version: 13}, Nodes: []cluster.Node{
+		{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr(address)},
+	}}
+	bundle, err := secrets.Generate(r, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scoped, err := bundle.Scope(r.Nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked = &[]string{}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /cluster", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(members)) })
+	change := func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		if user != userRestAPI || password != scoped.Postgres.RestAPI.Reveal() {
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		var body map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		text, _ := json.Marshal(body)
+		*asked = append(*asked, r.Method+" "+r.URL.Path+" "+string(text))
+		_, _ = w.Write([]byte("{}"))
+	}
+	mux.HandleFunc("PATCH /config", change)
+	mux.HandleFunc("POST /switchover", change)
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address, "8008"))
+	if err != nil {
+		t.Skipf("port 8008 of loopback is taken: %v", err)
+	}
+	tls, err := scoped.ServerTLS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}, TLS: tls}
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return role.Inputs{Cluster: r, Self: r.Nodes[0], Secrets: scoped}, asked
+}
+
+const (
+	leads  = `{"name":"postgres-1","role":"leader","state":"running"}`
+	stands = `{"name":"postgres-2","role":"sync_standby","state":"streaming"}`
+	copies = `{"name":"postgres-2","role":"replica","state":"creating replica"}`
+	stream = `{"name":"postgres-2","role":"replica","state":"streaming"}`
+)
+
+func list(members ...string) string {
+	text := `{"members":[`
+	for i, m := range members {
+		if i > 0 {
+			text += ","
+		}
+		text += m
+	}
+	return text + "]}"
+}
+
+// A primary is woken only when there is a standby to be had and none yet: a wake-up renews the lease early, which would
+// lengthen the next failover.
+func TestNudge(t *testing.T) {
+	for name, test := range map[string]struct {
+		members string
+		want    bool
+	}{
+		"a standby is there":     {list(leads, stands), false},
+		"a replica streams":      {list(leads, stream), true},
+		"a replica is made":      {list(leads, copies), false},
+		"alone":                  {list(leads), false},
+		"another one is primary": {list(`{"name":"postgres-2","role":"leader","state":"running"}`, `{"name":"postgres-1","role":"replica","state":"streaming"}`), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, asked := patroniAt(t, test.members)
+			if err := APIOf(in, in.Self).Nudge(context.Background()); err != nil {
+				t.Fatal(err)
+			}
+			if (len(*asked) == 1) != test.want {
+				t.Errorf("asked %v, want a nudge: %v", *asked, test.want)
+			}
+		})
+	}
+}
+
+func TestSwitchover(t *testing.T) {
+	for name, test := range map[string]struct {
+		members string
+		to      string
+		want    string // what Patroni is asked; empty: nothing
+		fails   bool
+	}{
+		"to the standby":       {list(leads, stands), "", `POST /switchover {"candidate":"postgres-2","leader":"postgres-1"}`, false},
+		"to a named member":    {list(leads, stands), "postgres-2", `POST /switchover {"candidate":"postgres-2","leader":"postgres-1"}`, false},
+		"to who is it already": {list(leads, stands), "postgres-1", "", false},
+		"no standby":           {list(leads, copies), "", "", true},
+		"no primary":           {list(stands), "", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in, asked := patroniAt(t, test.members)
+			_, _, err := APIOf(in, in.Self).Switchover(context.Background(), test.to)
+			if (err != nil) != test.fails {
+				t.Fatalf("error %v, want one: %v", err, test.fails)
+			}
+			var got string
+			if len(*asked) > 0 {
+				got = (*asked)[0]
+			}
+			if got != test.want {
+				t.Errorf("asked %q, want %q", got, test.want)
+			}
+		})
+	}
+}
