@@ -19,10 +19,13 @@ import (
 type API struct {
 	in   role.Inputs
 	node cluster.Node
+	url  string
 }
 
 // APIOf returns the API of a node, spoken to as the machine of the inputs.
-func APIOf(in role.Inputs, node cluster.Node) API { return API{in: in, node: node} }
+func APIOf(in role.Inputs, node cluster.Node) API {
+	return API{in: in, node: node, url: "https://" + endpoint(node, cluster.PortPatroni)}
+}
 
 // Member is a member of the cluster as Patroni reports it.
 type Member struct {
@@ -176,7 +179,7 @@ func (a API) call(ctx context.Context, method, path string, in, out any) error {
 		}
 		body = bytes.NewReader(text)
 	}
-	request, err := http.NewRequestWithContext(ctx, method, "https://"+endpoint(a.node, cluster.PortPatroni)+path, body)
+	request, err := http.NewRequestWithContext(ctx, method, a.url+path, body)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -15,13 +14,12 @@ import (
 	"github.com/cincbake/cincbake/secrets"
 )
 
-// patroniAt starts a Patroni that answers with these members, on a loopback address of its own, and returns the inputs of
-// the machine that lives there. asked collects what changes something.
-func patroniAt(t *testing.T, members string) (in role.Inputs, asked *[]string) {
+// fakePatroni starts a Patroni that answers with these members, and returns the API of postgres-1 on it. asked collects
+// what changes something.
+func fakePatroni(t *testing.T, members string) (api API, asked *[]string) {
 	t.Helper()
-	address := "127.0.0.1"
 	r := &cluster.Resolved{Name: "test", Postgres: cluster.Postgres{Version: 13}, Nodes: []cluster.Node{
-		{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr(address)},
+		{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("127.0.0.1")},
 	}}
 	bundle, err := secrets.Generate(r, time.Now())
 	if err != nil {
@@ -48,18 +46,15 @@ func patroniAt(t *testing.T, members string) (in role.Inputs, asked *[]string) {
 	}
 	mux.HandleFunc("PATCH /config", change)
 	mux.HandleFunc("POST /switchover", change)
-	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(address, "8008"))
-	if err != nil {
-		t.Skipf("port 8008 of loopback is taken: %v", err)
-	}
 	tls, err := scoped.ServerTLS()
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: mux}, TLS: tls}
+	server := httptest.NewUnstartedServer(mux)
+	server.TLS = tls
 	server.StartTLS()
 	t.Cleanup(server.Close)
-	return role.Inputs{Cluster: r, Self: r.Nodes[0], Secrets: scoped}, asked
+	return API{in: role.Inputs{Cluster: r, Self: r.Nodes[0], Secrets: scoped}, node: r.Nodes[0], url: server.URL}, asked
 }
 
 const (
@@ -94,8 +89,8 @@ func TestNudge(t *testing.T) {
 		"another one is primary": {list(`{"name":"postgres-2","role":"leader","state":"running"}`, `{"name":"postgres-1","role":"replica","state":"streaming"}`), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in, asked := patroniAt(t, test.members)
-			if err := APIOf(in, in.Self).Nudge(context.Background()); err != nil {
+			api, asked := fakePatroni(t, test.members)
+			if err := api.Nudge(context.Background()); err != nil {
 				t.Fatal(err)
 			}
 			if (len(*asked) == 1) != test.want {
@@ -119,8 +114,8 @@ func TestSwitchover(t *testing.T) {
 		"no primary":           {list(stands), "", "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			in, asked := patroniAt(t, test.members)
-			_, _, err := APIOf(in, in.Self).Switchover(context.Background(), test.to)
+			api, asked := fakePatroni(t, test.members)
+			_, _, err := api.Switchover(context.Background(), test.to)
 			if (err != nil) != test.fails {
 				t.Fatalf("error %v, want one: %v", err, test.fails)
 			}
