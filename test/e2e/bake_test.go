@@ -18,11 +18,12 @@ type image struct {
 	Seconds       float64 `json:"seconds"`
 }
 
-func (b *bench) bake(t *testing.T, args ...string) map[string]image {
+// bake bakes into a folder of images and returns what was made, by role.
+func (b *bench) bake(t *testing.T, images string, args ...string) map[string]image {
 	t.Helper()
-	args = append([]string{"bake", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images}, args...)
+	args = append([]string{"bake", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", images}, args...)
 	found := make(map[string]image)
-	for _, i := range ask[[]image](b, t, 10*time.Minute, args...) {
+	for _, i := range ask[[]image](t, b, 10*time.Minute, args...) {
 		found[i.Role] = i
 	}
 	return found
@@ -30,7 +31,7 @@ func (b *bench) bake(t *testing.T, args ...string) map[string]image {
 
 func testBake(t *testing.T, b *bench) {
 	began := time.Now()
-	b.baked = b.bake(t)
+	b.baked = b.bake(t, b.images)
 	for _, role := range []string{"postgres", "heartbeat"} {
 		i, ok := b.baked[role]
 		if !ok {
@@ -47,7 +48,7 @@ func testBake(t *testing.T, b *bench) {
 			Verified bool `json:"verified"`
 		} `json:"record"`
 	}
-	for _, r := range ask[[]row](b, t, time.Minute, "images", "list", "--images", b.images) {
+	for _, r := range ask[[]row](t, b, time.Minute, "images", "list", "--images", b.images) {
 		if r.Problem != "" || !r.Record.Verified {
 			t.Errorf("%s: problem %q, verified %v", r.ID, r.Problem, r.Record.Verified)
 		}
@@ -55,7 +56,7 @@ func testBake(t *testing.T, b *bench) {
 }
 
 func testBakeAgain(t *testing.T, b *bench) {
-	for role, again := range b.bake(t) {
+	for role, again := range b.bake(t, b.images) {
 		if first := b.baked[role].ContentDigest; again.ContentDigest != first {
 			t.Errorf("%s: a second bake has content %s, the first had %s", role, again.ContentDigest, first)
 		}
@@ -78,16 +79,17 @@ func testBakeChanged(t *testing.T, b *bench) {
 	if err := os.WriteFile(filepath.Join(b.dir, "packer/changed.pkr.hcl"), []byte(changed), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	elsewhere := *b
-	elsewhere.images = b.images + "-changed"
-	again := elsewhere.bake(t, "heartbeat", "--template", "packer/changed.pkr.hcl")["heartbeat"]
+	again := b.bake(t, b.images+"-changed", "heartbeat", "--template", "packer/changed.pkr.hcl")["heartbeat"]
 	if again.ContentDigest == b.baked["heartbeat"].ContentDigest {
 		t.Errorf("an image with another /etc/motd has the same content digest %s", again.ContentDigest)
 	}
 }
 
+// bakery is where a bake mounts the tree that it works on.
+const bakery = "/var/cache/cincbake/work"
+
 func testBakeStopped(t *testing.T, b *bench) {
-	mounted, files := mounts(t), names(t, b.images)
+	mounted, files := mounts(t, bakery), names(t, b.images)
 
 	said := newWatch(func(text string) bool { return strings.Count(text, " postgres ") > 2 })
 	command := b.start(t.Context(), t, said, said, "bake", "postgres", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images)
@@ -107,7 +109,7 @@ func testBakeStopped(t *testing.T, b *bench) {
 	if code := command.ProcessState.ExitCode(); code != 1 {
 		t.Errorf("it ended with %d, want 1:\n%s", code, said.text())
 	}
-	if left := without(mounts(t), mounted); len(left) > 0 {
+	if left := without(mounts(t, bakery), mounted); len(left) > 0 {
 		t.Errorf("it left mounts: %v", left)
 	}
 	if left := without(names(t, b.images), files); len(left) > 0 {

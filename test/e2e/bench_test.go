@@ -53,10 +53,7 @@ func newBench(t *testing.T) *bench {
 		_, err := os.Stat(filepath.Join(home, built))
 		require(t, err == nil, built, "make build plugins")
 	}
-	work, err := os.MkdirTemp(filepath.Join(home, ".cache"), "e2e-")
-	if err != nil {
-		t.Fatal(err)
-	}
+	work := t.TempDir()
 	b := &bench{
 		home:   home,
 		dir:    filepath.Join(work, "cluster"),
@@ -66,10 +63,6 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() {
 		if down := b.try(t, time.Minute, "lab", "down"); down.code != 0 {
 			t.Errorf("lab down: %s", down.stderr)
-			return // what it left is the evidence
-		}
-		if err := os.RemoveAll(work); err != nil {
-			t.Error(err)
 		}
 	})
 	return b
@@ -135,12 +128,17 @@ func (b *bench) must(t *testing.T, limit time.Duration, args ...string) outcome 
 }
 
 // ask runs a cincbake with -o json and decodes what it prints.
-func ask[T any](b *bench, t *testing.T, limit time.Duration, args ...string) T {
+func ask[T any](t *testing.T, b *bench, limit time.Duration, args ...string) T {
 	t.Helper()
 	o := b.must(t, limit, append(args, "-o", "json")...)
+	return decode[T](t, o.stdout)
+}
+
+func decode[T any](t *testing.T, text string) T {
+	t.Helper()
 	var data T
-	if err := json.Unmarshal([]byte(o.stdout), &data); err != nil {
-		t.Fatalf("cincbake %s -o json: %v\n%s", strings.Join(args, " "), err, o.stdout)
+	if err := json.Unmarshal([]byte(text), &data); err != nil {
+		t.Fatalf("what was printed is not the JSON that was expected: %v\n%s", err, text)
 	}
 	return data
 }

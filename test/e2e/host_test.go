@@ -41,8 +41,8 @@ func (w *watch) text() string {
 	return w.buffer.String()
 }
 
-// mounts lists this machine's mount points.
-func mounts(t *testing.T) []string {
+// mounts lists this host's mount points below a folder.
+func mounts(t *testing.T, below string) []string {
 	t.Helper()
 	text, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -50,7 +50,9 @@ func mounts(t *testing.T) []string {
 	}
 	var points []string
 	for line := range strings.Lines(string(text)) {
-		points = append(points, strings.Fields(line)[4])
+		if point := strings.Fields(line)[4]; strings.HasPrefix(point, below+"/") {
+			points = append(points, point)
+		}
 	}
 	return points
 }
@@ -59,7 +61,7 @@ func mounts(t *testing.T) []string {
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
-	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
 		if err == nil && !strings.HasSuffix(path, ".log") {
 			found = append(found, path)
 		}

@@ -5,6 +5,8 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 
 func testSpec(t *testing.T, b *bench) {
 	b.must(t, time.Minute, "init", b.dir)
+	rename(t, filepath.Join(b.dir, "cluster.yaml"))
 	b.must(t, time.Minute, "validate")
 	b.must(t, time.Minute, "secrets", "init")
 
@@ -42,6 +45,42 @@ func tree(t *testing.T, dir string) map[string]string {
 	}
 	if len(files) == 0 {
 		t.Fatalf("%s holds no files", dir)
+	}
+	return files
+}
+
+// rename gives the cluster a name of the suite's own, so that its lab is nobody else's.
+func rename(t *testing.T, path string) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renamed := strings.Replace(string(text), "\nname: prod ", "\nname: "+clusterName+" ", 1)
+	if renamed == string(text) {
+		t.Fatal("the spec that init writes names its cluster otherwise")
+	}
+	if err := os.WriteFile(path, []byte(renamed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// architectureMap reads which files a boot writes, and on which machines, from docs/architecture.md.
+func architectureMap(t *testing.T, b *bench) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(b.home, "docs/architecture.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := make(map[string]string)
+	for _, row := range regexp.MustCompile("(?m)^\\| `(/[^`]+)` \\| ([^|]+) \\|").FindAllStringSubmatch(string(text), -1) {
+		on, when, _ := strings.Cut(row[2], ", ")
+		if when != "during a rescue" {
+			files[row[1]] = on
+		}
+	}
+	if len(files) == 0 {
+		t.Fatal("docs/architecture.md holds no map of files")
 	}
 	return files
 }

@@ -25,10 +25,11 @@ func TestCluster(t *testing.T) {
 		{"an unchanged role has the same content", testBakeAgain},
 		{"a changed file is another content", testBakeChanged},
 		{"a bake that is stopped leaves nothing", testBakeStopped},
-		{"cloud-init in the image accepts the seed", testSeedSchema},
 
 		// From images to a cluster.
 		{"three machines form a cluster", testUp},
+		{"cloud-init in the image accepts the seed", testSeedSchema},
+		{"every file of the map is on the machines", testMap},
 		{"two machines of one image are not the same", testClones},
 		{"the failover settings are in effect", testSettings},
 
