@@ -37,7 +37,7 @@ type Machine struct {
 	Program string
 	// Root is the tree. It must be writable and hold a system.
 	Root string
-	// Name tells the machine from others that run at the same time.
+	// Name tells the machine from others that run at the same time; 50 characters at most.
 	Name string
 	// Env are NAME=value pairs that every command gets. Values do not show in the process list.
 	Env []string
@@ -58,7 +58,7 @@ var errStopped = errors.New("the machine is stopped")
 
 // Start runs the command by the machine's /bin/sh and returns once it runs.
 func (m *Machine) Start(ctx context.Context, remote *packersdk.RemoteCmd) error {
-	ctx, done, err := m.enter(ctx)
+	ctx, number, done, err := m.enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -66,14 +66,14 @@ func (m *Machine) Start(ctx context.Context, remote *packersdk.RemoteCmd) error 
 	if program == "" {
 		program = "systemd-nspawn"
 	}
-	command := exec.CommandContext(ctx, program, m.args(remote.Command)...)
-	// Else /tmp is a new one for every command, and what was uploaded there is gone.
-	command.Env = append(m.environ(), "SYSTEMD_NSPAWN_TMPFS_TMP=0")
+	command := exec.CommandContext(ctx, program, m.args(number, remote.Command)...)
+	command.Env = append(m.environ(),
+		"SYSTEMD_NSPAWN_TMPFS_TMP=0", // else /tmp is a new one for every command, and what was uploaded there is gone
+		"SYSTEMD_NSPAWN_LOCK=0",      // else only one command can run in a tree
+	)
 	complaints := &filter{to: remote.Stderr}
 	command.Stdin, command.Stdout, command.Stderr = remote.Stdin, remote.Stdout, complaints
-	// A terminal's Ctrl-C goes to a whole process group; the container must end when we say so, not before.
-	// And it must not outlive us, however we end.
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
+	command.SysProcAttr = attributes()
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
 	command.WaitDelay = grace
 
@@ -109,22 +109,22 @@ func (m *Machine) Stop() {
 	m.running.Wait()
 }
 
-// enter counts a command in, unless the machine is stopped; done counts it out.
-func (m *Machine) enter(ctx context.Context) (_ context.Context, done func(), err error) {
+// enter counts a command in and numbers it, unless the machine is stopped; done counts it out.
+func (m *Machine) enter(ctx context.Context) (_ context.Context, number int, done func(), err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.stopped {
-		return nil, nil, errStopped
+		return nil, 0, nil, errStopped
 	}
 	if m.cancels == nil {
 		m.cancels = map[int]context.CancelFunc{}
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	number := m.next
+	number = m.next
 	m.next++
 	m.cancels[number] = cancel
 	m.running.Add(1)
-	return ctx, func() {
+	return ctx, number, func() {
 		cancel()
 		m.mu.Lock()
 		delete(m.cancels, number)
@@ -143,11 +143,11 @@ func droppedCapabilities() []string {
 }
 
 // args is nspawn's command line.
-func (m *Machine) args(shell string) []string {
+func (m *Machine) args(number int, shell string) []string {
 	args := []string{
 		"--quiet",
 		"--directory=" + m.Root,
-		"--machine=" + m.Name,
+		fmt.Sprintf("--machine=%s-%d", m.Name, number),
 		"--hostname=" + hostname,
 		"--register=no", "--keep-unit", // works where systemd is not PID 1, and inside a service
 		"--as-pid2",               // the machine's shell is no init

@@ -9,9 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // removeTree unmounts what is mounted at or below dir and then removes it. When something stays mounted, nothing is removed:
@@ -34,7 +33,7 @@ func unmountAll(ctx context.Context, dir string) error {
 		}
 		var busy error
 		for _, mount := range slices.Backward(mounts) {
-			if err := unix.Unmount(mount, unix.UMOUNT_NOFOLLOW); err != nil && !errors.Is(err, unix.EINVAL) {
+			if err := unmount(mount); err != nil && !errors.Is(err, syscall.EINVAL) { // EINVAL: it is gone already
 				busy = errors.Join(busy, fmt.Errorf("unmount %s: %w", mount, err))
 			}
 		}

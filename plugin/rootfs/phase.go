@@ -40,8 +40,8 @@ func (p *phase) Run(ctx context.Context, state multistep.StateBag) multistep.Ste
 	err := p.run(ctx)
 	p.spent(began)
 	if err != nil {
-		if ctx.Err() != nil { // it failed because it was stopped
-			err = fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		if cause := context.Cause(ctx); cause != nil && !errors.Is(err, cause) { // it failed because it was stopped
+			err = fmt.Errorf("%w: %w", cause, err)
 		}
 		p.fail(state, err)
 		return multistep.ActionHalt

@@ -10,8 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/cincbake/cincbake/images/flock"
 )
 
@@ -104,7 +102,7 @@ func (b *build) mount(context.Context) error {
 		// The tree is thrown away after the bake, so nothing waits for the disk: dpkg asks for that after every file.
 		"volatile",
 	}, ",")
-	if err := unix.Mount("cincbake", b.work.root(), "overlay", 0, options); err != nil {
+	if err := mountOverlay(b.work.root(), options); err != nil {
 		return fmt.Errorf("mount an overlay below %s: %w: set cache_dir to a folder on ext4, xfs or tmpfs; "+
 			"Linux 5.10 or newer is needed", b.config.CacheDir, err)
 	}

@@ -1,0 +1,159 @@
+package rootfs
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/cluster"
+)
+
+const spec = "../../examples/self-hosted-onprem/cluster.yaml"
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func prepared(t *testing.T, more map[string]any) *Config {
+	t.Helper()
+	var c Config
+	must(t, c.prepare(map[string]any{"spec": spec, "role": "heartbeat", "images": "images"}, more))
+	return &c
+}
+
+func TestDefaults(t *testing.T) {
+	c := prepared(t, nil)
+	got := []string{c.Mirror, c.SecurityMirror, c.CacheDir, c.maxAge.String(), c.recipe.String(), c.system.Codename}
+	want := []string{"http://deb.debian.org/debian", "http://deb.debian.org/debian-security", "/var/cache/cincbake", (7 * 24 * time.Hour).String(), "heartbeat on debian-13 amd64", "trixie"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestPrepareRefuses(t *testing.T) {
+	tests := []struct {
+		name   string
+		config map[string]any
+		says   []string
+	}{
+		{"nothing", map[string]any{"spec": "", "role": "", "images": ""}, []string{`role: ""`, "spec: name", "images: name"}},
+		{"an unknown role", map[string]any{"role": "cook"}, []string{`role: "cook" is none of [postgres heartbeat]`}},
+		{"a mirror without a scheme", map[string]any{"mirror": "deb.debian.org"}, []string{`mirror: "deb.debian.org"`}},
+		{"a mirror with options", map[string]any{"security_mirror": "http://x/ main [trusted=yes]"}, []string{"security_mirror: "}},
+		{"a bad age", map[string]any{"base_max_age": "a week"}, []string{`base_max_age: "a week"`}},
+		{"a negative age", map[string]any{"base_max_age": "-1h"}, []string{`base_max_age: "-1h"`}},
+		{"a cache that overlayfs cannot name", map[string]any{"cache_dir": "/a:b"}, []string{"cache_dir"}},
+		{"two at once", map[string]any{"mirror": "x", "images": ""}, []string{"mirror: ", "images: "}},
+		{"an unknown option", map[string]any{"output_dir": "x"}, []string{"output_dir"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := new(Config).prepare(map[string]any{"spec": spec, "role": "heartbeat", "images": "images"}, tt.config)
+			for _, says := range tt.says {
+				if err == nil || !strings.Contains(err.Error(), says) {
+					t.Errorf("got %v, want it to say %q", err, says)
+				}
+			}
+		})
+	}
+}
+
+func TestBaseCommand(t *testing.T) {
+	c := prepared(t, map[string]any{"mirror": "https://mirror.example.com/debian"})
+	want := []string{
+		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures=amd64",
+		"--include=ca-certificates,cloud-init,dbus,iproute2,openssh-server,systemd,systemd-sysv",
+		`--aptopt=Acquire::Retries "5"`, `--aptopt=APT::Install-Recommends "false"`,
+		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
+		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+		"trixie", "/cache/tree",
+		"deb https://mirror.example.com/debian trixie main",
+		"deb https://mirror.example.com/debian trixie-updates main",
+		"deb http://deb.debian.org/debian-security trixie-security main",
+	}
+	if diff := cmp.Diff(want, recipeOf(c).command("/cache/tree")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBaseKey(t *testing.T) {
+	heartbeat, postgres := prepared(t, nil), prepared(t, map[string]any{"role": "postgres"})
+	if recipeOf(heartbeat).key() != recipeOf(postgres).key() {
+		t.Error("two roles have two base systems")
+	}
+	mirror := prepared(t, map[string]any{"mirror": "https://mirror.example.com/debian"})
+	if recipeOf(heartbeat).key() == recipeOf(mirror).key() {
+		t.Error("a base system from another mirror has the same key")
+	}
+}
+
+func TestPreflight(t *testing.T) {
+	all := func(string) (string, error) { return "", nil }
+	none := func(string) (string, error) { return "", os.ErrNotExist }
+	there := func(string) (os.FileInfo, error) { return nil, nil }
+	gone := func(string) (os.FileInfo, error) { return nil, os.ErrNotExist }
+	tests := []struct {
+		name   string
+		system string
+		uid    int
+		look   func(string) (string, error)
+		stat   func(string) (os.FileInfo, error)
+		says   []string // none: it passes
+	}{
+		{"all is there", "linux", 0, all, there, nil},
+		{"another system", "darwin", 501, all, there, []string{"needs Linux"}},
+		{"a user", "linux", 1000, all, there, []string{"sudo"}},
+		{"no programs", "linux", 0, none, there, []string{"apt-get install mmdebstrap", "apt-get install systemd-container"}},
+		{"nothing at all", "linux", 1000, none, gone, []string{"sudo", "apt-get install mmdebstrap", "apt-get install debian-archive-keyring"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := preflight(tt.system, tt.uid, tt.look, tt.stat)
+			if (err == nil) != (tt.says == nil) {
+				t.Errorf("got %v, want %q", err, tt.says)
+			}
+			for _, says := range tt.says {
+				if err != nil && !strings.Contains(err.Error(), says) {
+					t.Errorf("got %v, want it to say %q", err, says)
+				}
+			}
+		})
+	}
+}
+
+func TestPhasesAreNamedOnce(t *testing.T) {
+	// The names are in every image's record: whoever changes one changes what people compare.
+	var got []string
+	for _, step := range (&build{}).phases() {
+		switch p := step.(type) {
+		case *phase:
+			got = append(got, p.name)
+		case *provision:
+			got = append(got, p.name)
+		}
+	}
+	want := []string{"preflight", "base", "workspace", "mount", "machine", "provision", "digest", "export"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestRelativeCacheBecomesAbsolute(t *testing.T) {
+	if c := prepared(t, map[string]any{"cache_dir": "cache"}); !filepath.IsAbs(c.CacheDir) {
+		t.Errorf("cache_dir is %s", c.CacheDir)
+	}
+}
+
+func TestMirrorOf(t *testing.T) {
+	c := prepared(t, map[string]any{"mirror": "http://a", "security_mirror": "http://b"})
+	if c.mirrorOf(cluster.ArchiveSecurity) != "http://b" || c.mirrorOf(cluster.ArchiveDebian) != "http://a" {
+		t.Error("the archives' mirrors are mixed up")
+	}
+}
