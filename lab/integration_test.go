@@ -262,8 +262,13 @@ func TestLab(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, node := range c.Nodes {
-			took := eventually(t, 90*time.Second, node.Name, func() bool { return answers(t, l, node.Address.String()) })
-			t.Logf("%s answers on its address %.2f s after up", node.Name, took.Seconds())
+			// cloud-init restarts the ssh server once it has made its keys: ask it when that is over.
+			finished := machineFile(folders, l, node.Name, "layer/upper/var/lib/cloud/instances/*/boot-finished")
+			took := eventually(t, 90*time.Second, node.Name, func() bool {
+				found, err := filepath.Glob(finished)
+				return err == nil && len(found) == 1 && answers(t, l, node.Address.String())
+			})
+			t.Logf("%s has booted and answers on its address %.2f s after up", node.Name, took.Seconds())
 			hostname(t, folders, l, node.Name)
 		}
 		machines, err := l.Status(t.Context())

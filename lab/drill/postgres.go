@@ -2,11 +2,12 @@ package drill
 
 import (
 	"context"
-	"crypto/rand"
+	cryptorand "crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
@@ -40,9 +41,12 @@ const database = "lab"
 // connectTimeout is how long one node may take to let a client in. One that is off answers nothing at all.
 const connectTimeout = time.Second
 
+// withDeadline is how long it may take to prepare a drill's table, or to read it.
+const withDeadline = 30 * time.Second
+
 // Prepare makes the database and the table, unless they are there.
 func (p *Postgres) Prepare(ctx context.Context) error {
-	p.run = rand.Text()
+	p.run = cryptorand.Text()
 	err := p.with(ctx, "postgres", func(conn *pgx.Conn) error {
 		var exists bool
 		err := conn.QueryRow(ctx, "select exists (select from pg_database where datname = $1)", database).Scan(&exists)
@@ -105,16 +109,21 @@ func (s *session) Close() {
 	_ = s.conn.Close(ctx) // it closes whether or not the other end hears of it
 }
 
-// with runs f on a connection of its own.
+// with runs f on a connection of its own. It keeps trying to connect: a standby that does not know a new database yet is
+// enough to make an attempt fail, though the primary knows it.
 func (p *Postgres) with(ctx context.Context, name string, f func(*pgx.Conn) error) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, withDeadline)
 	defer cancel()
-	conn, err := p.connect(ctx, name, 0)
-	if err != nil {
-		return err
+	for {
+		conn, err := p.connect(ctx, name, 0)
+		if err == nil {
+			defer (&session{conn: conn}).Close()
+			return f(conn)
+		}
+		if pause(ctx, openPause+rand.N(openPause)) != nil {
+			return err
+		}
 	}
-	defer (&session{conn: conn}).Close()
-	return f(conn)
 }
 
 func (p *Postgres) connect(ctx context.Context, name string, first int) (*pgx.Conn, error) {

@@ -24,6 +24,6 @@ func TryOverlay(string) error { return errElsewhere }
 // Unpack unpacks an image.
 func Unpack(context.Context, string, string, string) error { return errElsewhere }
 
-func (m Machine) launch(context.Context, Host, []string) (<-chan error, error) {
-	return nil, errElsewhere
+func (m Machine) launch(context.Context, Host, []string) (launched, error) {
+	return launched{}, errElsewhere
 }

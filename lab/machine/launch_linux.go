@@ -11,12 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// launch starts the command in its own namespaces and cgroups, detached from this process. What it returns gets the
-// reason once the command has ended.
-func (m Machine) launch(ctx context.Context, host Host, argv []string) (<-chan error, error) {
+// launch starts the command in its own namespaces and cgroups, detached from this process.
+func (m Machine) launch(ctx context.Context, host Host, argv []string) (launched, error) {
 	console, err := os.OpenFile(m.console(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, err
+		return launched{}, err
 	}
 	defer console.Close()
 
@@ -53,9 +52,14 @@ func (m Machine) launch(ctx context.Context, host Host, argv []string) (<-chan e
 		return command.Start()
 	})
 	if err != nil {
-		return nil, err
+		return launched{}, err
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- command.Wait() }()
-	return ended, nil
+	return launched{ended: ended, kill: func() error {
+		if err := command.Process.Kill(); !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		return nil
+	}}, nil
 }

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -35,27 +36,47 @@ func (m Machine) Start(ctx context.Context, host Host) error {
 			return fmt.Errorf("the data disk of %s: %w", m.Unit, err)
 		}
 	}
-	ended, err := m.launch(ctx, host, m.command(host, device))
+	program, err := m.launch(ctx, host, m.command(host, device))
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", m.Unit, err)
 	}
+	if err := m.untilBooting(ctx, host, program.ended); err != nil {
+		// Nobody waits for it any longer: a machine that did not come up must not come up later.
+		err = fmt.Errorf("starting %s: %w", m.Unit, err)
+		return errors.Join(err, program.kill(), m.PowerOff(context.WithoutCancel(ctx), host))
+	}
+	return nil
+}
+
+// launched is the program that runs a machine, as long as the process lives that started it.
+type launched struct {
+	ended <-chan error // gets the reason once it has ended
+	kill  func() error
+}
+
+// untilBooting waits until the machine's init runs.
+func (m Machine) untilBooting(ctx context.Context, host Host, ended <-chan error) error {
 	return poll(ctx, startDeadline, func() (bool, error) {
-		processes, err := m.Processes(host)
-		if err != nil {
-			return false, err
-		}
-		for _, p := range processes {
-			if p.Inside == 1 {
-				return true, nil
-			}
+		if _, booting, err := m.init(host); booting || err != nil {
+			return booting, err
 		}
 		select {
 		case err := <-ended:
-			return false, fmt.Errorf("%s ended at once: %w\n%s", m.Unit, err, m.lastLines())
+			return false, fmt.Errorf("it ended at once: %w\n%s", err, m.lastLines())
 		default:
 			return false, nil
 		}
 	})
+}
+
+// init returns the machine's first process, if it has one.
+func (m Machine) init(host Host) (Process, bool, error) {
+	processes, err := m.Processes(host)
+	at := slices.IndexFunc(processes, func(p Process) bool { return p.Inside == 1 })
+	if at < 0 || err != nil {
+		return Process{}, false, err
+	}
+	return processes[at], true, nil
 }
 
 // PowerOff stops the machine as pulling the plug does: nothing inside gets to know. What the host holds in its page
@@ -68,19 +89,24 @@ func (m Machine) PowerOff(ctx context.Context, host Host) error {
 }
 
 func (m Machine) powerOff(ctx context.Context, host Host) error {
-	processes, err := m.Processes(host)
+	running, err := m.Running(host)
 	if err != nil {
 		return err
 	}
-	for _, p := range processes {
-		if p.Inside == 1 { // the kernel kills the rest along with init
-			if err := m.Signal(host, p, syscall.SIGKILL); err != nil && !errors.Is(err, ErrGone) {
-				return err
-			}
-		}
-	}
-	if err := m.untilStopped(ctx, host, powerOffDeadline/2); err == nil {
+	if !running {
 		return host.clear(m.Unit)
+	}
+	init, booted, err := m.init(host)
+	if err != nil {
+		return err
+	}
+	if booted { // the kernel kills the rest along with it
+		if err := m.Signal(host, init, syscall.SIGKILL); err != nil && !errors.Is(err, ErrGone) {
+			return err
+		}
+		if m.untilStopped(ctx, host, powerOffDeadline/2) == nil {
+			return host.clear(m.Unit)
+		}
 	}
 	// It has no init yet, or the program that runs it does not end: kill whatever is in the cgroup.
 	if err := os.WriteFile(filepath.Join(host.cgroup(m.Unit), "cgroup.kill"), []byte("1"), 0); err != nil {

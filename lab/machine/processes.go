@@ -127,25 +127,19 @@ func (m Machine) Signal(host Host, p Process, s syscall.Signal) error {
 
 // Uptime is how long ago the machine's init started; 0 while it has none.
 func (m Machine) Uptime(host Host) (time.Duration, error) {
-	processes, err := m.Processes(host)
+	init, booted, err := m.init(host)
+	if !booted || err != nil {
+		return 0, err
+	}
+	started, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(init.PID), "stat"))
+	if err != nil {
+		return 0, ignoreGone(err)
+	}
+	now, err := os.ReadFile("/proc/uptime")
 	if err != nil {
 		return 0, err
 	}
-	for _, p := range processes {
-		if p.Inside != 1 {
-			continue
-		}
-		started, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(p.PID), "stat"))
-		if err != nil {
-			return 0, ignoreGone(err)
-		}
-		now, err := os.ReadFile("/proc/uptime")
-		if err != nil {
-			return 0, err
-		}
-		return uptime(string(started), string(now))
-	}
-	return 0, nil
+	return uptime(string(started), string(now))
 }
 
 // uptime reads the age of a process from its /proc/PID/stat and the host's /proc/uptime.
