@@ -113,18 +113,30 @@ func TestSettle(t *testing.T) {
 		want   string
 		code   exit.Code
 	}{
-		{"another cluster", spoil(func(c *Config) { c.Cluster.Nodes[0].Address = netip.MustParseAddr("10.20.0.99") }),
-			"lab demo was made from another cluster file or from other images: cincbake lab down first, which discards its data", exit.Unsafe},
-		{"another image", spoil(record(cluster.RolePostgres, func(r *images.Record) { r.ContentDigest = digestB })),
-			"lab demo was made from another cluster file or from other images: cincbake lab down first, which discards its data", exit.Unsafe},
-		{"no image", spoil(func(c *Config) { delete(c.Images, cluster.RoleHeartbeat) }),
-			"heartbeat-1 has no image: cincbake bake heartbeat", exit.Missing},
-		{"an image of another recipe", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.RecipeDigest = digestA })),
-			"image heartbeat/bbbbbbbbbbbb: it was baked from another recipe: cincbake bake heartbeat", exit.Missing},
-		{"an image whose agent is too old", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.DocumentFormat = 0 })),
-			"image heartbeat/bbbbbbbbbbbb: its agent reads node documents of format 0, this release writes 1: cincbake bake heartbeat", exit.Missing},
-		{"an image that was never verified", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.Verified = false })),
-			"image heartbeat/bbbbbbbbbbbb: it was never verified: cincbake bake heartbeat", exit.Missing},
+		{
+			"another cluster", spoil(func(c *Config) { c.Cluster.Nodes[0].Address = netip.MustParseAddr("10.20.0.99") }),
+			"lab demo was made from another cluster file or from other images: cincbake lab down first, which discards its data", exit.Unsafe,
+		},
+		{
+			"another image", spoil(record(cluster.RolePostgres, func(r *images.Record) { r.ContentDigest = digestB })),
+			"lab demo was made from another cluster file or from other images: cincbake lab down first, which discards its data", exit.Unsafe,
+		},
+		{
+			"no image", spoil(func(c *Config) { delete(c.Images, cluster.RoleHeartbeat) }),
+			"heartbeat-1 has no image: cincbake bake heartbeat", exit.Missing,
+		},
+		{
+			"an image of another recipe", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.RecipeDigest = digestA })),
+			"image heartbeat/bbbbbbbbbbbb: it was baked from another recipe: cincbake bake heartbeat", exit.Missing,
+		},
+		{
+			"an image whose agent is too old", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.DocumentFormat = 0 })),
+			"image heartbeat/bbbbbbbbbbbb: its agent reads node documents of format 0, this release writes 1: cincbake bake heartbeat", exit.Missing,
+		},
+		{
+			"an image that was never verified", spoil(record(cluster.RoleHeartbeat, func(r *images.Record) { r.Verified = false })),
+			"image heartbeat/bbbbbbbbbbbb: it was never verified: cincbake bake heartbeat", exit.Missing,
+		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			if _, err := l.settle(row.config); err == nil || err.Error() != row.want || exit.CodeOf(err) != row.code {

@@ -19,14 +19,20 @@ func TestWhole(t *testing.T) {
 			h.Status.Result, h.Status.Phase, h.Status.Reason = cluster.ResultFailed, "apply", "no space"
 		}, "heartbeat-1 is failed in phase apply: no space"},
 		{"no primary", func(one, _, _ *NodeStatus) { one.Status.Database = standby() }, "no database node is primary"},
-		{"two primaries", func(_, two, _ *NodeStatus) { two.Status.Database = primary() },
-			"2 database nodes say that they are primary: postgres-1, postgres-2\nno database node is a synchronous standby"},
+		{
+			"two primaries", func(_, two, _ *NodeStatus) { two.Status.Database = primary() },
+			"2 database nodes say that they are primary: postgres-1, postgres-2\nno database node is a synchronous standby",
+		},
 		{"a primary that starts", func(one, _, _ *NodeStatus) { one.Status.Database.State = "starting" }, "the primary postgres-1 is starting"},
 		{"an asynchronous standby", func(_, two, _ *NodeStatus) { two.Status.Database.Role = "replica" }, "no database node is a synchronous standby"},
-		{"a standby that does not stream", func(_, two, _ *NodeStatus) { two.Status.Database.State = "running" },
-			"postgres-2 is a sync_standby, and running instead of streaming"},
-		{"no database", func(_, two, _ *NodeStatus) { two.Status.Database = nil },
-			"postgres-2 runs no database\nno database node is a synchronous standby"},
+		{
+			"a standby that does not stream", func(_, two, _ *NodeStatus) { two.Status.Database.State = "running" },
+			"postgres-2 is a sync_standby, and running instead of streaming",
+		},
+		{
+			"no database", func(_, two, _ *NodeStatus) { two.Status.Database = nil },
+			"postgres-2 runs no database\nno database node is a synchronous standby",
+		},
 		{"two timelines", func(_, two, _ *NodeStatus) { two.Status.Database.Timeline = 1 }, "the database nodes are not on one timeline"},
 		{"no etcd", func(_, _, h *NodeStatus) { h.Status.Quorum = nil }, "heartbeat-1 runs no etcd"},
 		{"no quorum", func(_, _, h *NodeStatus) { h.Status.Quorum = &cluster.Quorum{} }, "heartbeat-1 sees no healthy quorum"},

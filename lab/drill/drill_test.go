@@ -108,7 +108,7 @@ func failover(c *fakeCluster, db *fakeDatabase, lasts time.Duration, forgets int
 	mended = &[]string{}
 	return Fault{
 		Name: "power-off",
-		Strike: func(_ context.Context, node string) error {
+		Strike: func(context.Context, string) error {
 			db.set(true, true)
 			time.AfterFunc(lasts, func() {
 				c.mu.Lock()
@@ -201,10 +201,14 @@ func TestDrillFails(t *testing.T) {
 		want  string
 		code  exit.Code
 	}{
-		{"not whole before", func(c *fakeCluster, _ *fakeDatabase, _ *Fault) { c.broken = errors.New("no primary") },
-			"drill power-off, run 1: before the strike: no primary", exit.Failed},
-		{"no write gets through before", func(_ *fakeCluster, db *fakeDatabase, _ *Fault) { db.refuses = true },
-			"drill power-off, run 1: before the strike: no write was acknowledged within 30s: context deadline exceeded\nconnection refused", exit.TimedOut},
+		{
+			"not whole before", func(c *fakeCluster, _ *fakeDatabase, _ *Fault) { c.broken = errors.New("no primary") },
+			"drill power-off, run 1: before the strike: no primary", exit.Failed,
+		},
+		{
+			"no write gets through before", func(_ *fakeCluster, db *fakeDatabase, _ *Fault) { db.refuses = true },
+			"drill power-off, run 1: before the strike: no write was acknowledged within 30s: context deadline exceeded\nconnection refused", exit.TimedOut,
+		},
 		{"the strike fails", func(_ *fakeCluster, _ *fakeDatabase, f *Fault) {
 			f.Strike = func(context.Context, string) error { return errors.New("no such machine") }
 		}, "drill power-off, run 1: striking postgres-1: no such machine", exit.Failed},

@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"net/url"
 	"slices"
@@ -120,7 +119,7 @@ func (p *Postgres) with(ctx context.Context, name string, f func(*pgx.Conn) erro
 			defer (&session{conn: conn}).Close()
 			return f(conn)
 		}
-		if pause(ctx, openPause+rand.N(openPause)) != nil {
+		if pause(ctx, jittered(openPause)) != nil {
 			return err
 		}
 	}

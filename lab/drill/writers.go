@@ -71,7 +71,7 @@ func (w *writers) write(ctx context.Context, writer int) {
 			var err error
 			if session, err = w.open(ctx, writer); err != nil {
 				w.ledger.fail(err)
-				pause = openPause + rand.N(openPause)
+				pause = jittered(openPause)
 			}
 		}
 		if session != nil {
@@ -119,6 +119,9 @@ func (w *writers) untilFlowing(ctx context.Context, since time.Time, within time
 		}
 	}
 }
+
+// jittered returns up to twice as long, so that clients that lost their connections together do not come back together.
+func jittered(d time.Duration) time.Duration { return d + rand.N(d) } //nolint:gosec // jitter, not a secret
 
 func pause(ctx context.Context, d time.Duration) error {
 	select {

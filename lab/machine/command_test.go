@@ -118,11 +118,13 @@ func TestHost(t *testing.T) {
 			"/sys/fs/cgroup/unified/" + unit, "/sys/fs/cgroup/unified/" + unit, "/sys/fs/cgroup/systemd/" + unit,
 		},
 		{
-			"version 2 alone, without systemd", unified, false, Host{Unified: "/sys/fs/cgroup"},
+			"version 2 alone, without systemd", unified, false,
+			Host{Unified: "/sys/fs/cgroup"},
 			"/sys/fs/cgroup/" + unit, "/sys/fs/cgroup/" + unit, "",
 		},
 		{
-			"systemd", unified, true, Host{Systemd: true, Unified: "/sys/fs/cgroup"},
+			"systemd", unified, true,
+			Host{Systemd: true, Unified: "/sys/fs/cgroup"},
 			"/sys/fs/cgroup/cincbake.slice/cincbake-lab.slice/" + unit + ".scope", "", "",
 		},
 	} {

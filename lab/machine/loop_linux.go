@@ -35,7 +35,7 @@ func attachLoop(file string) (string, error) {
 		config := unix.LoopConfig{Fd: uint32(backing.Fd())} //nolint:gosec // a file's number fits
 		copy(config.Info.File_name[:len(config.Info.File_name)-1], file)
 		err = unix.IoctlLoopConfigure(int(device.Fd()), &config)
-		device.Close()
+		_ = device.Close()
 		switch {
 		case err == nil:
 			return path, nil

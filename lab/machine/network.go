@@ -27,11 +27,9 @@ func (n Network) Up(ctx context.Context) error {
 	if mounted, err := isMountPoint(n.Path); mounted || err != nil {
 		return err
 	}
-	file, err := os.OpenFile(n.Path, os.O_CREATE, 0o600)
-	if err != nil {
+	if err := os.WriteFile(n.Path, nil, 0o600); err != nil { // something to mount it on
 		return err
 	}
-	file.Close()
 	if err := keepNewNetwork(n.Path, func() error { return runIP(ctx, n.script()) }); err != nil {
 		return fmt.Errorf("making the lab's network: %w", err)
 	}

@@ -152,7 +152,7 @@ func poll(ctx context.Context, within time.Duration, ask func() (bool, error)) e
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("it took longer than %v: %w", within, ctx.Err())
-		case <-time.After(pause + rand.N(pause/2)):
+		case <-time.After(pause + rand.N(pause/2)): //nolint:gosec // jitter, not a secret
 		}
 	}
 }

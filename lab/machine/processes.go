@@ -41,12 +41,12 @@ func (m Machine) Processes(host Host) ([]Process, error) {
 		if err != nil || entry.Name() != "cgroup.procs" {
 			return err
 		}
-		pids, err := os.ReadFile(path)
+		pids, err := os.ReadFile(path) //nolint:gosec // a file of the kernel's, and no links among them
 		if err != nil {
 			return ignoreGone(err)
 		}
 		for _, field := range strings.Fields(string(pids)) {
-			status, err := os.ReadFile(filepath.Join("/proc", field, "status"))
+			status, err := os.ReadFile(filepath.Join("/proc", field, "status")) //nolint:gosec // a number that the kernel wrote
 			if err != nil {
 				if err := ignoreGone(err); err != nil {
 					return err
