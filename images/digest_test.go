@@ -14,31 +14,31 @@ import (
 )
 
 // plant makes a small tree that has something of everything that any user may make.
-func plant(t testing.TB) string {
-	t.Helper()
-	root := t.TempDir()
+func plant(tb testing.TB) string {
+	tb.Helper()
+	root := tb.TempDir()
 	for _, dir := range []string{"etc/ssh", "usr/bin", "usr/lib/cincbake", "var/log/postgresql", "var/cache/apt/archives", "var/tmp", "proc"} {
-		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
+		must(tb, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	put(t, root, "etc/passwd", "root:x:0:0\n")
-	put(t, root, "usr/bin/true", "#!/bin/sh\n")
-	put(t, root, "usr/bin/odd \"name\"\n", "odd")
-	must(t, os.Symlink("usr/bin", filepath.Join(root, "bin")))
-	must(t, os.Link(filepath.Join(root, "usr/bin/true"), filepath.Join(root, "usr/bin/yes")))
+	put(tb, root, "etc/passwd", "root:x:0:0\n")
+	put(tb, root, "usr/bin/true", "#!/bin/sh\n")
+	put(tb, root, "usr/bin/odd \"name\"\n", "odd")
+	must(tb, os.Symlink("usr/bin", filepath.Join(root, "bin")))
+	must(tb, os.Link(filepath.Join(root, "usr/bin/true"), filepath.Join(root, "usr/bin/yes")))
 	return root
 }
 
-func put(t testing.TB, root, name, content string) {
-	t.Helper()
+func put(tb testing.TB, root, name, content string) {
+	tb.Helper()
 	full := filepath.Join(root, name)
-	must(t, os.MkdirAll(filepath.Dir(full), 0o755))
-	must(t, os.WriteFile(full, []byte(content), 0o644))
+	must(tb, os.MkdirAll(filepath.Dir(full), 0o755))
+	must(tb, os.WriteFile(full, []byte(content), 0o644))
 }
 
-func digestOf(t testing.TB, root string) string {
-	t.Helper()
+func digestOf(tb testing.TB, root string) string {
+	tb.Helper()
 	digest, err := Digest(root)
-	must(t, err)
+	must(tb, err)
 	return digest
 }
 

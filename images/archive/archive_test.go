@@ -26,14 +26,14 @@ var (
 	made  = time.Date(2025, 11, 1, 0, 0, 0, 0, time.UTC)
 )
 
-func must(t testing.TB, err error) {
+func must(t *testing.T, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-func put(t testing.TB, root, name, content string) {
+func put(t *testing.T, root, name, content string) {
 	t.Helper()
 	full := filepath.Join(root, name)
 	must(t, os.MkdirAll(filepath.Dir(full), 0o755))
@@ -41,7 +41,7 @@ func put(t testing.TB, root, name, content string) {
 }
 
 // plant makes a tree with something of everything, and with what must not get into an image.
-func plant(t testing.TB) string {
+func plant(t *testing.T) string {
 	t.Helper()
 	root := t.TempDir()
 	put(t, root, "usr/lib/python3/a.py", "print()")
@@ -59,7 +59,7 @@ func plant(t testing.TB) string {
 	return root
 }
 
-func pack(t testing.TB, root string) []byte {
+func pack(t *testing.T, root string) []byte {
 	t.Helper()
 	var file bytes.Buffer
 	must(t, Pack(t.Context(), root, &file, Times{Made: made, Epoch: epoch}))

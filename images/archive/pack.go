@@ -75,7 +75,7 @@ func Pack(ctx context.Context, root string, w io.Writer, times Times) error {
 type inode struct{ device, number uint64 }
 
 type packer struct {
-	ctx    context.Context //nolint:containedctx // of the one call of Pack that makes the packer
+	ctx    context.Context // of the one call of Pack that makes the packer
 	root   string
 	times  Times
 	tar    *tar.Writer
@@ -138,7 +138,7 @@ func (p *packer) add(name string) error {
 		header.Name = "." + strings.TrimSuffix(name, "/") + "/" // the root is "./"
 	case mode.IsRegular():
 		header.Typeflag, header.Size = tar.TypeReg, info.Size()
-		id := inode{uint64(st.Dev), st.Ino} //nolint:unconvert // other systems have another type
+		id := inode{uint64(st.Dev), st.Ino} // other systems have another type
 		if first, seen := p.links[id]; seen {
 			header.Typeflag, header.Size, header.Linkname = tar.TypeLink, 0, first
 			return p.tar.WriteHeader(header)

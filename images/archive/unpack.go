@@ -23,7 +23,7 @@ import (
 // times and extended attributes, so it needs root. Nothing is written outside dir whatever the archive says.
 // After an error, dir holds a part of the tree.
 func Unpack(ctx context.Context, r io.Reader, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // gets the mode of the tree's root in the end
+	if err := os.MkdirAll(dir, 0o755); err != nil { // it gets the mode of the tree's root in the end
 		return err
 	}
 	if entries, err := os.ReadDir(dir); err != nil {

@@ -41,7 +41,7 @@ func TestShared(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer lock.Release() //nolint:errcheck // the end of the test
+		t.Cleanup(func() { _ = lock.Release() })
 	}
 	if _, err := Try(name); !errors.Is(err, ErrHeld) {
 		t.Errorf("a shared lock is held, yet: %v", err)

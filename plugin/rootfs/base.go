@@ -33,6 +33,9 @@ func (b base) lock() string { return filepath.Join(b.dir, "lock") }
 // timeForm is how a base system's folder is named: when it was made.
 const timeForm = "20060102T150405Z"
 
+// makeWithin is how long a bake waits for another one's base system.
+const makeWithin = 30 * time.Minute
+
 // recipe is everything that a base system is made from: another recipe is another key.
 type recipe struct {
 	Format   int      `json:"format"` // raised when what is done to the tree afterwards changes
@@ -98,7 +101,9 @@ func (b *build) takeBase(ctx context.Context) (err error) {
 		return err
 	}
 	// Two bakes that start at once need one base system: the second waits for the first one's.
-	making, err := flock.Exclusive(ctx, filepath.Join(home, "lock"))
+	waiting, stop := context.WithTimeoutCause(ctx, makeWithin, fmt.Errorf("another bake has been making it for %s", makeWithin))
+	defer stop()
+	making, err := flock.Exclusive(waiting, filepath.Join(home, "lock"))
 	if err != nil {
 		return err
 	}
