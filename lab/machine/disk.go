@@ -49,21 +49,29 @@ func detachDisk(file string) error {
 // devicesOf returns the block devices that show the file's content: one, or none. The kernel is asked, so devices are
 // found whoever attached them.
 func devicesOf(file string) ([]string, error) {
+	disk, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	backings, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
 		return nil, err
 	}
 	var devices []string
-	for _, backing := range backings {
-		shown, err := os.ReadFile(backing)
+	for _, path := range backings {
+		shown, err := os.ReadFile(path)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // detached meanwhile
 		}
 		if err != nil {
 			return nil, err
 		}
-		if strings.TrimSuffix(strings.TrimSuffix(string(shown), "\n"), " (deleted)") == file {
-			devices = append(devices, "/dev/"+filepath.Base(filepath.Dir(filepath.Dir(backing))))
+		// The kernel's path may go another way than ours: links are followed on one of them.
+		if backing, err := os.Stat(strings.TrimSuffix(string(shown), "\n")); err == nil && os.SameFile(backing, disk) { //nolint:gosec // the kernel wrote it
+			devices = append(devices, "/dev/"+filepath.Base(filepath.Dir(filepath.Dir(path))))
 		}
 	}
 	if len(devices) > 1 {

@@ -14,6 +14,7 @@ var errElsewhere = fmt.Errorf("machines need the namespaces of a Linux kernel: %
 
 func inNetwork(string, func() error) error      { return errElsewhere }
 func keepNewNetwork(string, func() error) error { return errElsewhere }
+func isNetwork(string) (bool, error)            { return false, errElsewhere }
 func unmount(string) error                      { return errElsewhere }
 func attachLoop(string) (string, error)         { return "", errElsewhere }
 func detachLoop(string) error                   { return errElsewhere }

@@ -24,7 +24,7 @@ type Network struct {
 
 // Up makes the network, unless it is there.
 func (n Network) Up(ctx context.Context) error {
-	if mounted, err := isMountPoint(n.Path); mounted || err != nil {
+	if kept, err := isNetwork(n.Path); kept || err != nil {
 		return err
 	}
 	if err := os.WriteFile(n.Path, nil, 0o600); err != nil { // something to mount it on
@@ -38,11 +38,11 @@ func (n Network) Up(ctx context.Context) error {
 
 // Down takes the network away, with every link that is still in it.
 func (n Network) Down() error {
-	mounted, err := isMountPoint(n.Path)
+	kept, err := isNetwork(n.Path)
 	if err != nil {
 		return err
 	}
-	if mounted {
+	if kept {
 		if err := unmount(n.Path); err != nil {
 			return err
 		}
@@ -119,18 +119,4 @@ func runIP(ctx context.Context, script []string) error {
 		return fmt.Errorf("ip -batch: %w: %s\n%s", err, bytes.TrimSpace(output), strings.Join(script, "\n"))
 	}
 	return nil
-}
-
-// isMountPoint tells whether something is mounted at path.
-func isMountPoint(path string) (bool, error) {
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return false, err
-	}
-	for line := range strings.Lines(string(mounts)) {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == path {
-			return true, nil
-		}
-	}
-	return false, nil
 }

@@ -115,7 +115,8 @@ func (m Machine) powerOff(ctx context.Context, host Host) error {
 	return errors.Join(m.untilStopped(ctx, host, powerOffDeadline/2), host.clear(m.Unit))
 }
 
-// Shutdown stops the machine in good order, as its power button does.
+// Shutdown stops the machine in good order, as its power button does. (One that reboots itself stays off: systemd-nspawn
+// leaves starting it again to whoever gave it its cgroup.)
 func (m Machine) Shutdown(ctx context.Context, host Host) error {
 	processes, err := m.Processes(host)
 	if err != nil {

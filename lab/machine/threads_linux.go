@@ -1,6 +1,7 @@
 package machine
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -34,7 +35,11 @@ func inNetwork(path string, f func() error) error {
 			return err
 		}
 		defer namespace.Close()
-		if err := unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET); err != nil {
+		err = unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNET)
+		if errors.Is(err, unix.EINVAL) { // a plain file
+			return fmt.Errorf("%s is not mounted, as after a restart of this host: cincbake lab up mounts it again", path)
+		}
+		if err != nil {
 			return fmt.Errorf("entering the network namespace %s: %w", path, err)
 		}
 		return f()
@@ -70,6 +75,16 @@ func keepNewNetwork(path string, build func() error) error {
 		}
 		return nil
 	})
+}
+
+// isNetwork tells whether a network namespace is kept at path.
+func isNetwork(path string) (bool, error) {
+	var at unix.Statfs_t
+	err := unix.Statfs(path, &at)
+	if errors.Is(err, unix.ENOENT) {
+		return false, nil
+	}
+	return at.Type == unix.NSFS_MAGIC, err
 }
 
 // unmount takes away what is mounted at path.
