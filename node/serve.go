@@ -241,13 +241,13 @@ func (e *endpoint) rescue(r *http.Request) (any, error) {
 			return nil, &role.Refusal{Reason: fmt.Sprintf("%s is not empty but %s", name, peer.Observation.Formation), Hint: "start every machine that kept its disk; the quorum then returns by itself"}
 		}
 	}
-	if err := etcd.OrderRescue(e.host); err != nil {
+	if err := etcd.OrderRescue(e.host, e.machine.Document.Cluster.Name); err != nil {
 		return nil, err
 	}
 	if _, err := e.host.Run(r.Context(), step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
 		return nil, err
 	}
-	return map[string]string{"node": e.machine.Self.Name, "ordered": "etcd starts as the only member, with its data; the others join it by themselves"}, nil
+	return map[string]string{"node": e.machine.Self.Name, "ordered": "etcd's data on this machine becomes the cluster; the others join it by themselves"}, nil
 }
 
 func decode(r *http.Request, into any) error {

@@ -141,15 +141,12 @@ func TestYield(t *testing.T) {
 	}
 }
 
-// A member counts as formed once a linearizable read through it succeeded, and an ordered rescue is then through.
+// A member counts as formed once a linearizable read through it succeeded.
 func TestMarkFormed(t *testing.T) {
 	g, client := fakeGateway(t)
 	host := step.NewRecorder()
 	record, err := Prepare(host)
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := OrderRescue(host); err != nil {
 		t.Fatal(err)
 	}
 	g.fail["/v3/cluster/member/list"] = "etcdserver: no leader"
@@ -170,9 +167,6 @@ func TestMarkFormed(t *testing.T) {
 	want := Record{Incarnation: record.Incarnation, Formation: cluster.FormationFormed, ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
-	}
-	if _, ok := host.Entries[RescueFile]; ok {
-		t.Error("the order to rescue is still there: the next boot would drop members again")
 	}
 }
 

@@ -26,8 +26,8 @@ type View struct {
 	Quorum *Quorum
 	// TakenBy is another address from which a live member of this machine's name answers; empty: nobody does.
 	TakenBy string
-	// Rescue tells that an operator ordered this machine's data to become the whole cluster.
-	Rescue bool
+	// Rescue is the token of the cluster that an operator ordered this machine's data to become; empty: none was ordered.
+	Rescue string
 }
 
 // Quorum is a cluster that answers linearizable reads.
@@ -122,10 +122,9 @@ func decideAlone(v View) role.Decision {
 	case v.Own.Formation == cluster.FormationEmpty || v.Own.Formation == cluster.FormationUnknown:
 		return refuse(RowUnrecorded, "the data disk holds an etcd log, but no record that this machine formed or joined a cluster",
 			"the disk may belong to another machine; attach this machine's own disk, or an empty one")
-	case v.Rescue:
+	case v.Rescue != "":
 		d := proceed(RowRescue, "an operator ordered this machine's data to become the cluster")
-		d.Etcd = role.EtcdStart{State: "existing", Cluster: initial(v.Self, nil), Token: v.Own.Token, ForceNew: true}
-		d.Formation = cluster.FormationFormed
+		d.Etcd = role.EtcdStart{State: "existing", Cluster: initial(v.Self, nil), Token: v.Rescue, Rescue: true}
 		return d
 	}
 	d := proceed(RowRestart, "the data on the disk decides; etcd ignores its start flags")

@@ -88,8 +88,8 @@ func TestDecide(t *testing.T) {
 			etcd.RowRestart, role.Proceed, role.EtcdStart{State: "new", Cluster: everyone, Token: "t"}, etcd.Change{}, ""},
 		{"a log that no record accounts for", etcd.View{HasLog: true, Own: empty},
 			etcd.RowUnrecorded, role.Refuse, role.EtcdStart{}, etcd.Change{}, ""},
-		{"a log, alone, and an operator's order", etcd.View{HasLog: true, Own: formed("1"), Rescue: true},
-			etcd.RowRescue, role.Proceed, role.EtcdStart{State: "existing", Cluster: []string{self1}, Token: "t", ForceNew: true}, etcd.Change{}, cluster.FormationFormed},
+		{"a log, alone, and an operator's order", etcd.View{HasLog: true, Own: formed("1"), Rescue: "r"},
+			etcd.RowRescue, role.Proceed, role.EtcdStart{State: "existing", Cluster: []string{self1}, Token: "r", Rescue: true}, etcd.Change{}, ""},
 
 		// There is a log, and a quorum.
 		{"a log of another cluster", etcd.View{HasLog: true, Own: cluster.Observation{Formation: cluster.FormationFormed, ClusterID: "c9", MemberID: "1"}, Quorum: quorum()},
@@ -104,7 +104,7 @@ func TestDecide(t *testing.T) {
 			etcd.RowMember, role.Proceed, role.EtcdStart{State: "existing", Cluster: everyone, Token: "t"}, etcd.Change{}, ""},
 		{"a member that never learned its id", etcd.View{HasLog: true, Own: forming("a", "t"), Quorum: quorum(member("1", "", "10.0.0.1", false))},
 			etcd.RowMember, role.Proceed, role.EtcdStart{State: "existing", Cluster: everyone, Token: "t"}, etcd.Change{}, ""},
-		{"a rescue is not ordered over a quorum", etcd.View{HasLog: true, Own: formed("1"), Rescue: true, Quorum: quorum(member("1", "postgres-1", "10.0.0.1", true))},
+		{"a rescue is not ordered over a quorum", etcd.View{HasLog: true, Own: formed("1"), Rescue: "r", Quorum: quorum(member("1", "postgres-1", "10.0.0.1", true))},
 			etcd.RowMember, role.Proceed, role.EtcdStart{State: "existing", Cluster: everyone, Token: "t"}, etcd.Change{}, ""},
 
 		// Nothing is there, and a quorum.

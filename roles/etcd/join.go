@@ -2,9 +2,7 @@ package etcd
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/url"
 	"time"
 
@@ -48,9 +46,7 @@ func (j Joiner) observe(ctx context.Context, in role.Inputs) (View, Client, erro
 	if view.HasLog, err = hasLog(j.Host); err != nil {
 		return view, Client{}, err
 	}
-	if _, err := j.Host.Read(RescueFile); err == nil {
-		view.Rescue = true
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if view.Rescue, err = rescueOrdered(j.Host); err != nil {
 		return view, Client{}, err
 	}
 	var through Client
@@ -155,10 +151,8 @@ func MarkFormed(ctx context.Context, files step.Files, client Client) error {
 	}
 	formed := record
 	formed.Formation, formed.ClusterID, formed.MemberID = cluster.FormationFormed, status.ClusterID, status.MemberID
-	if formed != record {
-		if err := formed.Write(files); err != nil {
-			return err
-		}
+	if formed == record {
+		return nil
 	}
-	return files.Remove(RescueFile)
+	return formed.Write(files)
 }

@@ -16,9 +16,8 @@ import (
 const Unit = "etcd.service"
 
 const (
-	envFile    = "/etc/default/etcd"
-	dropIn     = "/etc/systemd/system/etcd.service.d/cincbake.conf"
-	rescueConf = "/run/systemd/system/etcd.service.d/rescue.conf"
+	envFile = "/etc/default/etcd"
+	dropIn  = "/etc/systemd/system/etcd.service.d/cincbake.conf"
 )
 
 // unitConf changes Debian's unit: a first member is ready only once a second one has started, which may take any time, and
@@ -73,25 +72,14 @@ func Boot(in role.Inputs) step.Plan {
 			Action: step.Directory{Path: StoreDir, Mode: 0o700, Owner: role.UserEtcd},
 		},
 	)
-	if in.Joined.Etcd.ForceNew {
-		// In /run, and taken away as soon as etcd runs: a second start must never drop members again.
-		plan = append(plan,
-			step.Step{
-				Title:  "Order the rescue",
-				Reason: in.Joined.Reason,
-				Action: step.File{Path: rescueConf, Mode: 0o644, Content: []byte("[Service]\nEnvironment=ETCD_FORCE_NEW_CLUSTER=true\n")},
-			},
-			step.Step{
-				Title:  "Let systemd read the order",
-				Reason: "unit files are read on demand only",
-				Action: step.Exec{Command: step.Command{Argv: []string{"systemctl", "daemon-reload"}}, After: []string{rescueConf}},
-			})
+	if in.Joined.Etcd.Rescue {
+		plan = append(plan, step.Step{Title: "Rescue etcd's data", Reason: in.Joined.Reason, Action: rescue{in}})
 	}
 	// Never restarted for a changed environment file: etcd has ignored those settings since its first start.
 	return append(plan, step.Step{
 		Title:  "Start etcd",
 		Reason: in.Joined.Reason,
-		Action: step.Unit{Name: Unit, State: step.Started, NoWait: true, Watch: []string{rescueConf}},
+		Action: step.Unit{Name: Unit, State: step.Started, NoWait: true},
 	})
 }
 
@@ -111,6 +99,9 @@ func environment(in role.Inputs) []byte {
 		{"INITIAL_CLUSTER_TOKEN", start.Token},
 		{"STRICT_RECONFIG_CHECK", "true"},
 		{"PRE_VOTE", "true"},
+		// etcd 3.5's own advice for production: a member whose data differs must say so instead of voting on.
+		{"EXPERIMENTAL_INITIAL_CORRUPT_CHECK", "true"},
+		{"EXPERIMENTAL_COMPACT_HASH_CHECK_ENABLED", "true"},
 		{"HEARTBEAT_INTERVAL", "100"},
 		{"ELECTION_TIMEOUT", "1000"},
 		{"AUTO_COMPACTION_MODE", "periodic"},
@@ -146,14 +137,7 @@ func Ready(in role.Inputs) []role.Probe {
 			if err := MarkFormed(ctx, host, client); err != nil {
 				return NoQuorum(in, err)
 			}
-			if !in.Joined.Etcd.ForceNew {
-				return nil
-			}
-			if err := host.Remove(rescueConf); err != nil {
-				return err
-			}
-			_, err = host.Run(ctx, step.Command{Argv: []string{"systemctl", "daemon-reload"}})
-			return err
+			return nil
 		},
 	}}
 }

@@ -17,7 +17,6 @@ const (
 	Dir        = role.DataDir + "/etcd"
 	StoreDir   = Dir + "/store"
 	RecordFile = Dir + "/formation.json"
-	RescueFile = Dir + "/rescue-ordered"
 )
 
 // Record is what a member remembers about its cluster, outside etcd's own data: etcd can't be asked before it runs.
@@ -86,9 +85,4 @@ func hasLog(files step.Files) (bool, error) {
 		return false, nil
 	}
 	return len(names) > 0, err
-}
-
-// OrderRescue orders the next join to make this machine's data the whole cluster.
-func OrderRescue(files step.Files) error {
-	return files.Put(RescueFile, step.Entry{Kind: step.KindFile, Mode: 0o600, Owner: "root", Group: "root"})
 }

@@ -72,8 +72,8 @@ type EtcdStart struct {
 	Token   string
 	// SetAside tells to move the old data directory away first: this machine was removed from the cluster it belonged to.
 	SetAside bool
-	// ForceNew tells to start once as the only member, keeping the data: the rescue that an operator ordered.
-	ForceNew bool
+	// Rescue tells to make this machine's data a new cluster of one member first, as an operator ordered.
+	Rescue bool
 }
 
 // Probe is one condition for being ready, as data.

@@ -1,0 +1,62 @@
+package etcd
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// A rescue that is cut off after any of its programs goes on where it was: the data is never exchanged twice, which would
+// bring the old data back, and the order is gone at the end.
+func TestRescueCanBeCutOff(t *testing.T) {
+	for cut := range 6 {
+		host := step.NewRecorder()
+		record, err := Prepare(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record.Formation, record.Token, record.ClusterID, record.MemberID = cluster.FormationFormed, "old", "c1", "m1"
+		if err := record.Write(host); err != nil {
+			t.Fatal(err)
+		}
+		if err := OrderRescue(host, "prod"); err != nil {
+			t.Fatal(err)
+		}
+		exchanges, calls := 0, 0
+		host.Answer = func(c step.Command) (step.Output, error) {
+			calls++
+			if calls == cut {
+				return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
+			}
+			if c.Argv[0] == "mv" && c.Argv[1] == "--exchange" {
+				exchanges++
+			}
+			return step.Output{}, nil
+		}
+		plan := step.Plan{{Title: "rescue", Action: rescue{role.Inputs{}}}}
+		if _, err := plan.Apply(context.Background(), host, nil); (err != nil) != (cut > 0) {
+			t.Fatalf("cut at %d: %v", cut, err)
+		}
+		if _, err := plan.Apply(context.Background(), host, nil); err != nil {
+			t.Fatalf("after a cut at %d: %v", cut, err)
+		}
+		if exchanges != 1 {
+			t.Errorf("cut at %d: the data was exchanged %d times", cut, exchanges)
+		}
+		got, err := ReadRecord(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The new cluster's ids are not known yet; the old ones would make this machine refuse its own cluster.
+		if got.Formation != cluster.FormationForming || got.ClusterID != "" || got.MemberID != "" || !strings.HasPrefix(got.Token, "prod-rescue-") {
+			t.Errorf("cut at %d: record %+v", cut, got)
+		}
+		if token, err := rescueOrdered(host); token != "" || err != nil {
+			t.Errorf("cut at %d: the order is still there (%v)", cut, err)
+		}
+	}
+}
