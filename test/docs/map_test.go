@@ -98,7 +98,7 @@ type planned struct{ file, by string }
 // planFiles lists the files of the machine's boot plan, those of a rescue among them, by the package that makes the step.
 func planFiles(t *testing.T, in role.Inputs) []planned {
 	t.Helper()
-	in.Joined.Etcd.ForceNew = true
+	in.Joined.Etcd.Rescue = true
 	kind, err := roles.Of(in.Self.Role)
 	if err != nil {
 		t.Fatal(err)
