@@ -119,8 +119,6 @@ func testReplace(t *testing.T, b *bench) {
 
 func testTwoEmpty(t *testing.T, b *bench) {
 	l, store := b.lab(t), b.store(t)
-	s := b.status(t)
-	formed := s.of(t, "heartbeat-1").Status.Quorum.ClusterID
 	kept, err := b.client(t).Primary(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -136,7 +134,7 @@ func testTwoEmpty(t *testing.T, b *bench) {
 	}
 	// Long enough for both to be through with everything that does not wait for others.
 	time.Sleep(25 * time.Second)
-	s = b.status(t)
+	s := b.status(t)
 	for _, machine := range empty {
 		n := s.of(t, machine)
 		t.Logf("%s: %s: %s: %s", machine, n.Status.Result, n.Status.Reason, n.Status.Hint)
@@ -172,9 +170,8 @@ func testTwoEmpty(t *testing.T, b *bench) {
 			t.Errorf("row %v is lost", row)
 		}
 	}
-	if now := b.status(t).of(t, kept).Status.Quorum.ClusterID; now != formed {
-		t.Errorf("etcd's cluster is %s now, was %s: a second one was formed", now, formed)
-	}
+	// A quorum whose members do not hold the same would show here: the standby must know that it may take over.
+	limit(t, b.drill(t, "power-off"), worstFailover)
 }
 
 // write writes rows that must be there for ever.
