@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -24,6 +25,8 @@ type baked struct {
 	Image         string       `json:"image"`
 	ContentDigest string       `json:"contentDigest"`
 	Seconds       float64      `json:"seconds"`
+
+	record images.Record
 }
 
 func newBake() *cobra.Command {
@@ -59,18 +62,10 @@ It needs root, Packer with the cincbake plugin, mmdebstrap and systemd-nspawn, a
 			if err != nil {
 				return err
 			}
-			builds := make(map[cluster.Role]packer.Build)
-			for _, role := range roles {
-				builds[role] = packer.Build{
-					Template: template,
-					Only:     packer.SourceOf(string(role)),
-					Vars:     map[string]string{"spec": spec.path, "images": folder.dir},
-					Log:      filepath.Join(folder.dir, "logs", string(role)+".log"),
-				}
-			}
+			builds := buildsOf(roles, template, spec.path, folder.dir)
 			if dryRun {
-				for _, role := range roles {
-					fmt.Fprintln(c.OutOrStdout(), builds[role].Command(packer.Packer{Path: "packer"}))
+				for _, b := range builds {
+					fmt.Fprintln(c.OutOrStdout(), b.Command(packer.Packer{Path: "packer"}))
 				}
 				return nil
 			}
@@ -81,11 +76,15 @@ It needs root, Packer with the cincbake plugin, mmdebstrap and systemd-nspawn, a
 			if err := os.MkdirAll(filepath.Join(folder.dir, "logs"), 0o755); err != nil {
 				return err
 			}
-			took, err := bake(c.Context(), tool, roles, builds, newProgress(c.ErrOrStderr()))
+			took, err := bake(c.Context(), tool, builds, newProgress(c.ErrOrStderr()))
 			if err != nil {
 				return err
 			}
-			return printBaked(c, catalogue, output, resolved, roles, took)
+			summary, err := summarise(c.Context(), catalogue, resolved, roles, took)
+			if err != nil {
+				return err
+			}
+			return printBaked(c, output, summary)
 		},
 	}
 	spec.register(c)
@@ -124,12 +123,23 @@ func rolesOf(r *cluster.Resolved, names []string) ([]cluster.Role, error) {
 	return wanted, nil
 }
 
+// buildsOf returns a run of Packer for each role.
+func buildsOf(roles []cluster.Role, template, spec, images string) []packer.Build {
+	builds := make([]packer.Build, len(roles))
+	for i, role := range roles {
+		builds[i] = packer.Build{
+			Template: template,
+			Only:     packer.SourceOf(string(role)),
+			Vars:     map[string]string{"spec": spec, "images": images},
+			Log:      filepath.Join(images, "logs", string(role)+".log"),
+		}
+	}
+	return builds
+}
+
 // bakery finds all that a bake needs before any of it starts.
 func bakery(ctx context.Context, path string) (packer.Packer, error) {
-	if err := requireRoot("baking mounts file systems"); err != nil {
-		return packer.Packer{}, err
-	}
-	if err := requirePrograms("mmdebstrap", "systemd-nspawn"); err != nil {
+	if err := requireBakery(); err != nil {
 		return packer.Packer{}, err
 	}
 	tool, err := packer.Find(path)
@@ -140,47 +150,50 @@ func bakery(ctx context.Context, path string) (packer.Packer, error) {
 }
 
 // bake runs the builds at the same time and returns how long each took. One that fails does not stop the others.
-func bake(ctx context.Context, tool packer.Packer, roles []cluster.Role, builds map[cluster.Role]packer.Build, p *progress) (map[cluster.Role]time.Duration, error) {
+func bake(ctx context.Context, tool packer.Packer, builds []packer.Build, p *progress) ([]time.Duration, error) {
 	var (
-		wait   sync.WaitGroup
-		mu     sync.Mutex
-		took   = make(map[cluster.Role]time.Duration)
-		failed []error
+		baking sync.WaitGroup
+		took   = make([]time.Duration, len(builds))
+		failed = make([]error, len(builds))
 	)
-	for _, role := range roles {
-		wait.Go(func() {
+	for i, b := range builds {
+		_, role, _ := strings.Cut(b.Only, ".")
+		baking.Go(func() {
 			began := time.Now()
-			err := tool.Build(ctx, builds[role], func(step string) { p.say(string(role), step) })
-			mu.Lock()
-			defer mu.Unlock()
-			took[role] = time.Since(began)
+			err := tool.Build(ctx, b, func(step string) { p.say(role, step) })
+			took[i] = time.Since(began)
 			if err != nil {
-				failed = append(failed, fmt.Errorf("%s: %w", role, err))
-				p.say(string(role), "failed")
+				failed[i] = fmt.Errorf("%s: %w", role, err)
+				p.say(role, "failed")
 				return
 			}
-			p.say(string(role), "baked")
+			p.say(role, "baked")
 		})
 	}
-	wait.Wait()
+	baking.Wait()
 	return took, errors.Join(failed...)
 }
 
-func printBaked(c *cobra.Command, catalogue *images.Catalogue, output outputFlag, r *cluster.Resolved, roles []cluster.Role, took map[cluster.Role]time.Duration) error {
-	var (
-		summary []baked
-		rows    [][]string
-	)
-	for _, role := range roles {
-		entry, err := catalogue.Find(c.Context(), role, r.Recipe(role).Digest())
+// summarise looks up what was baked: what the catalogue has is what counts, not what Packer said.
+func summarise(ctx context.Context, catalogue *images.Catalogue, r *cluster.Resolved, roles []cluster.Role, took []time.Duration) ([]baked, error) {
+	summary := make([]baked, len(roles))
+	for i, role := range roles {
+		entry, err := catalogue.Find(ctx, role, r.Recipe(role).Digest())
 		if err != nil {
-			return fmt.Errorf("the bake went well, but its image is not there: %w", err)
+			return nil, fmt.Errorf("packer build went well, but its image is not there: %w", err)
 		}
-		summary = append(summary, baked{role, entry.ID, entry.Record.ContentDigest, took[role].Seconds()})
-		rows = append(rows, []string{entry.ID, contents(entry.Record), megabytes(entry.Record.Bytes), fmt.Sprintf("%.1f s", took[role].Seconds())})
+		summary[i] = baked{role, entry.ID, entry.Record.ContentDigest, took[i].Seconds(), entry.Record}
 	}
+	return summary, nil
+}
+
+func printBaked(c *cobra.Command, output outputFlag, summary []baked) error {
 	if output.json() {
 		return printJSON(c.OutOrStdout(), summary)
+	}
+	var rows [][]string
+	for _, b := range summary {
+		rows = append(rows, []string{b.Image, contents(b.record), megabytes(b.record.Bytes), fmt.Sprintf("%.1f s", b.Seconds)})
 	}
 	return printTable(c.OutOrStdout(), []string{"IMAGE", "HOLDS", "SIZE", "TOOK"}, rows)
 }

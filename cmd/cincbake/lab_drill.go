@@ -4,11 +4,9 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/lab"
 	"github.com/cincbake/cincbake/lab/drill"
 	"github.com/cincbake/cincbake/operate"
@@ -26,6 +24,14 @@ func faults(l *lab.Lab, client operate.Client) []drill.Fault {
 			return err
 		}),
 	}
+}
+
+func faultNames() []string {
+	var names []string
+	for _, f := range faults(nil, operate.Client{}) {
+		names = append(names, f.Name)
+	}
+	return names
 }
 
 func newLabDrill() *cobra.Command {
@@ -49,8 +55,8 @@ exit code 1 when one is.
   replace      boot a new machine with an empty disk in its place
   switchover   move the primary, planned`,
 		Example:   "  cincbake lab drill power-off\n  cincbake lab drill power-off --runs 5 -o json\n  cincbake lab drill replace --node postgres-2",
-		Args:      cobra.ExactArgs(1),
-		ValidArgs: []string{"power-off", "shutdown", "kill", "replace", "switchover"},
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: faultNames(),
 		RunE: func(c *cobra.Command, args []string) error {
 			d, err := newDrill(spec, args[0])
 			if err != nil {
@@ -91,7 +97,7 @@ exit code 1 when one is.
 	return c
 }
 
-// newDrill returns a drill of the lab's cluster with the fault of that name.
+// newDrill returns a drill of the lab's cluster with the fault of that name, which is one of faultNames.
 func newDrill(flag specFlag, name string) (drill.Drill, error) {
 	spec, resolved, err := flag.load()
 	if err != nil {
@@ -109,18 +115,9 @@ func newDrill(flag specFlag, name string) (drill.Drill, error) {
 	if err != nil {
 		return drill.Drill{}, err
 	}
-	all := faults(l, client)
-	i := slices.IndexFunc(all, func(f drill.Fault) bool { return f.Name == name })
-	if i < 0 {
-		var names []string
-		for _, f := range all {
-			names = append(names, f.Name)
-		}
-		return drill.Drill{}, exit.Errorf(exit.Invalid, "%q is no fault: %s", name, strings.Join(names, ", "))
-	}
 	return drill.Drill{
 		Cluster: client,
 		Store:   &drill.Postgres{Cluster: resolved, CA: bundle.CA.Certificate, Password: bundle.Postgres.Owner, Dial: l.Dial},
-		Fault:   all[i],
+		Fault:   faults(l, client)[slices.Index(faultNames(), name)],
 	}, nil
 }

@@ -1,9 +1,10 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 
 	"github.com/cincbake/cincbake/internal/exit"
 )
@@ -16,18 +17,18 @@ func requireRoot(why string) error {
 	return nil
 }
 
-// requirePrograms names every program that is missing, not only the first, and how to get them.
-func requirePrograms(names ...string) error {
-	packages := map[string]string{"mmdebstrap": "mmdebstrap", "systemd-nspawn": "systemd-container"}
-	var missing, install []string
-	for _, name := range names {
-		if _, err := exec.LookPath(name); err != nil {
-			missing = append(missing, name)
-			install = append(install, packages[name])
+// requireBakery tells everything that a bake would miss, not only the first. The plugin looks again: Packer may run elsewhere
+// than cincbake.
+func requireBakery() error {
+	problems := []error{requireRoot("baking mounts file systems")}
+	for _, need := range []struct{ program, install string }{{"mmdebstrap", "mmdebstrap"}, {"systemd-nspawn", "systemd-container"}} {
+		if _, err := exec.LookPath(need.program); err != nil {
+			problems = append(problems, fmt.Errorf("%s is missing: apt-get install %s", need.program, need.install))
 		}
 	}
-	if len(missing) > 0 {
-		return exit.Errorf(exit.Missing, "%s not found: apt-get install %s", strings.Join(missing, " and "), strings.Join(install, " "))
+	const keys = "/usr/share/keyrings/debian-archive-keyring.gpg"
+	if _, err := os.Stat(keys); err != nil {
+		problems = append(problems, fmt.Errorf("%s is missing: apt-get install debian-archive-keyring", keys))
 	}
-	return nil
+	return exit.As(exit.Missing, errors.Join(problems...))
 }
