@@ -30,7 +30,7 @@ func testCluster() *cluster.Resolved {
 			NTP:       []netip.Addr{netip.MustParseAddr("10.20.0.2")},
 			Interface: "eth0",
 		},
-		Postgres: cluster.Postgres{Version: 17},
+		Postgres: &cluster.Postgres{Version: 17},
 		Access:   cluster.Access{SSH: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake ops"}},
 		Nodes: []cluster.Node{
 			{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("10.20.0.31"), Disk: "/dev/vdb"},

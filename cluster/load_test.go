@@ -88,7 +88,7 @@ func TestProblemsAsJSON(t *testing.T) {
 // refusal that holds nothing of it.
 func TestSecretsAreNotRepeated(t *testing.T) {
 	const payload = "PLANTED7PAYLOAD"
-	example, err := Example(SelfHosted, string(OnPrem))
+	example, err := Example(SelfHosted, OnPrem)
 	if err != nil {
 		t.Fatal(err)
 	}

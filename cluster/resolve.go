@@ -33,7 +33,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 			NTP:       s.Network.NTP,
 			Interface: cmp.Or(s.Network.Interface, defaultInterface),
 		},
-		Postgres: Postgres{Version: postgres.Major},
+		Postgres: &Postgres{Version: postgres.Major},
 		Access:   Access{SSH: s.Access.SSH},
 	}
 	for _, m := range s.machines() {

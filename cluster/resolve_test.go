@@ -66,7 +66,7 @@ func TestExamples(t *testing.T) {
 
 // TestExampleIsTheOneInTheFolder keeps what init writes and what the repository shows the same.
 func TestExampleIsTheOneInTheFolder(t *testing.T) {
-	text, err := Example(SelfHosted, string(OnPrem))
+	text, err := Example(SelfHosted, OnPrem)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestExampleIsTheOneInTheFolder(t *testing.T) {
 
 // TestExampleHint: what the comments of the example tell people to write must load too.
 func TestExampleHint(t *testing.T) {
-	text, err := Example(SelfHosted, string(OnPrem))
+	text, err := Example(SelfHosted, OnPrem)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -97,7 +97,7 @@ func TestExampleRefusals(t *testing.T) {
 		{"selfhosted", "onprem", `topology "selfhosted": there is no such topology`},
 		{"self-hosted", "vmware", `platform "vmware": there is no such platform`},
 	} {
-		if text, err := Example(test.topology, test.platform); text != "" || err == nil || !strings.HasPrefix(err.Error(), test.want) {
+		if text, err := Example(Topology(test.topology), Platform(test.platform)); text != "" || err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("Example(%s, %s) = %q, %v; want %s", test.topology, test.platform, text, err, test.want)
 		}
 	}
@@ -110,7 +110,7 @@ func TestResolveFillsDefaults(t *testing.T) {
 		Platform: OnPrem,
 		Image:    Image{OS: "debian-13", Arch: "amd64"},
 		Network:  Network{Prefix: netip.MustParsePrefix("10.20.0.0/24"), Interface: "eth0"},
-		Postgres: Postgres{Version: 13},
+		Postgres: &Postgres{Version: 13},
 		Nodes: []Node{
 			{Name: "postgres-1", Role: RolePostgres, Slot: 1, Address: address("10.20.0.31"), Disk: "/dev/vdb"},
 			{Name: "postgres-2", Role: RolePostgres, Slot: 2, Address: address("10.20.0.32"), Disk: "/dev/vdb"},
@@ -237,7 +237,7 @@ func checkResolved(t *testing.T, r *Resolved) {
 }
 
 func BenchmarkParseAndResolve(b *testing.B) {
-	example, err := Example(SelfHosted, string(OnPrem))
+	example, err := Example(SelfHosted, OnPrem)
 	if err != nil {
 		b.Fatal(err)
 	}

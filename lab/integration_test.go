@@ -125,7 +125,7 @@ func plainCluster() *cluster.Resolved {
 		Name: "prod", Platform: cluster.OnPrem,
 		Image:    cluster.Image{OS: "debian-13", Arch: "amd64"},
 		Network:  cluster.Network{Prefix: netip.MustParsePrefix("10.77.0.0/24"), Gateway: netip.MustParseAddr("10.77.0.1"), Interface: "eth0"},
-		Postgres: cluster.Postgres{Version: 13},
+		Postgres: &cluster.Postgres{Version: 13},
 		Nodes: []cluster.Node{
 			{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("10.77.0.31"), Disk: "/dev/vdb"},
 			{Name: "heartbeat-1", Role: cluster.RoleHeartbeat, Slot: 1, Address: netip.MustParseAddr("10.77.0.33")},

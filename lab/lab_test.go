@@ -23,7 +23,7 @@ func testCluster() *cluster.Resolved {
 		Name: "prod", Platform: cluster.OnPrem,
 		Image:    cluster.Image{OS: "debian-13", Arch: "amd64"},
 		Network:  cluster.Network{Prefix: netip.MustParsePrefix("10.20.0.0/24"), Gateway: netip.MustParseAddr("10.20.0.1"), Interface: "ens3"},
-		Postgres: cluster.Postgres{Version: 13},
+		Postgres: &cluster.Postgres{Version: 13},
 		Nodes: []cluster.Node{
 			{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("10.20.0.31"), Disk: "/dev/vdb"},
 			{Name: "heartbeat-1", Role: cluster.RoleHeartbeat, Slot: 1, Address: netip.MustParseAddr("10.20.0.33")},

@@ -74,7 +74,7 @@ func fake(what string) secrets.Secret { return secrets.New("FAKE-" + what) }
 func inputs(top topology, self cluster.Node) role.Inputs {
 	r := &cluster.Resolved{
 		Name: "prod", Platform: cluster.OnPrem, Image: cluster.Image{OS: "debian-13", Arch: "amd64"},
-		Network: top.network, Postgres: cluster.Postgres{Version: 13}, Nodes: top.nodes,
+		Network: top.network, Postgres: &cluster.Postgres{Version: 13}, Nodes: top.nodes,
 	}
 	scoped := secrets.Scoped{Cluster: r.Name, Node: self.Name, CA: "FAKE-CA\n", Leaf: secrets.KeyPair{Certificate: "FAKE-CERTIFICATE\n", Key: fake("KEY\n")}}
 	if self.Role == cluster.RolePostgres {

@@ -20,6 +20,62 @@ type Scoped struct {
 	Leaf    KeyPair // serves and dials for every program on the machine; its names are the node's name and address
 	// Postgres holds the database passwords; nil for roles that run no database.
 	Postgres *Postgres
+	// Cinc holds what Cinc Server needs, its superuser's key among it; for api and standalone.
+	Cinc *Cinc
+	// OpenSearch holds the search cluster's passwords; for opensearch. API nodes have the one of Cinc's user in Cinc.
+	OpenSearch *OpenSearch
+	// Front is the certificate that clients see; for api and standalone.
+	Front *KeyPair
+	// Backup opens the backup repository; for postgres and standalone, where the cluster has one.
+	Backup *Backup
+}
+
+// Cinc are Cinc Server's secrets. Lengths and alphabets are those of required_secrets in its cookbook: nothing checks them
+// there, and a wrong one breaks a service much later.
+type Cinc struct {
+	DatabaseOwner Secret // password of the login that makes databases and roles (postgresql.db_superuser_password)
+	Search        Secret // password of Cinc's OpenSearch user (opscode_erchef.search_auth_password)
+
+	RedisPassword    Secret // redis_lb.password, 100 hexadecimal digits
+	ErchefSQL        Secret // opscode_erchef.sql_password, 60 hexadecimal digits
+	ErchefSQLRO      Secret // opscode_erchef.sql_ro_password, 60
+	ErchefStats      Secret // opscode_erchef.stats_password, 100
+	BifrostSuperuser Secret // oc_bifrost.superuser_id, 32, lower case
+	BifrostSQL       Secret // oc_bifrost.sql_password, 100
+	BifrostSQLRO     Secret // oc_bifrost.sql_ro_password, 100
+	OCIDKeyBase      Secret // oc_id.secret_key_base, 100
+	OCIDSQL          Secret // oc_id.sql_password, 100
+	OCIDSQLRO        Secret // oc_id.sql_ro_password, 100
+	BookshelfKeyID   Secret // bookshelf.access_key_id, 40
+	BookshelfSecret  Secret // bookshelf.secret_access_key, 80
+	BookshelfSQL     Secret // bookshelf.sql_password, 80
+	BookshelfSQLRO   Secret // bookshelf.sql_ro_password, 80
+
+	Superuser KeyPEM // chef-server.superuser_key: the key of pivotal, which may do everything
+	WebUI     KeyPEM // chef-server.webui_key and webui_pub_key
+}
+
+// KeyPEM is an RSA key pair of 2048 bits, PEM.
+type KeyPEM struct {
+	Private Secret
+	Public  string
+}
+
+// OpenSearch are the search cluster's passwords, with the bcrypt hashes that its security plugin keeps: a hash made anew
+// would change the rendered bytes every time.
+type OpenSearch struct {
+	Admin     Secret
+	AdminHash Secret
+	Cinc      Secret
+	CincHash  Secret
+}
+
+// Backup opens the backup repository.
+type Backup struct {
+	Cipher      Secret // passphrase that the repository is encrypted with
+	S3KeyID     Secret // zero: the instance's own role
+	S3KeySecret Secret
+	SFTPKey     Secret // private key, PEM
 }
 
 // Postgres are the passwords of a database node.

@@ -31,7 +31,7 @@ made if it is not there; files that are there are never overwritten.`,
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			spec, err := cluster.Example(topology, platform)
+			spec, err := cluster.Example(cluster.Topology(topology), cluster.Platform(platform))
 			if err != nil {
 				return exit.As(exit.Invalid, err)
 			}
@@ -49,7 +49,7 @@ made if it is not there; files that are there are never overwritten.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&topology, "topology", cluster.SelfHosted, "which tiers the cluster runs itself")
+	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself")
 	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run")
 	return c
 }

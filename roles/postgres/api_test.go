@@ -18,7 +18,7 @@ import (
 // what changes something.
 func fakePatroni(t *testing.T, members string) (api API, asked *[]string) {
 	t.Helper()
-	r := &cluster.Resolved{Name: "test", Postgres: cluster.Postgres{Version: 13}, Nodes: []cluster.Node{
+	r := &cluster.Resolved{Name: "test", Postgres: &cluster.Postgres{Version: 13}, Nodes: []cluster.Node{
 		{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("127.0.0.1")},
 	}}
 	bundle, err := secrets.Generate(r, time.Now())

@@ -13,7 +13,7 @@ import (
 
 // TestExamplesAreWhatInitWrites keeps the examples and the command from drifting apart.
 func TestExamplesAreWhatInitWrites(t *testing.T) {
-	spec, err := cluster.Example(cluster.SelfHosted, string(cluster.OnPrem))
+	spec, err := cluster.Example(cluster.SelfHosted, cluster.OnPrem)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -55,7 +55,7 @@ func TestArchitectureMapsEveryFile(t *testing.T) {
 // sample is a cluster that uses every key of the spec, and its secrets.
 func sample(t *testing.T) (*cluster.Resolved, *secrets.Bundle) {
 	t.Helper()
-	text, err := cluster.Example(cluster.SelfHosted, string(cluster.OnPrem))
+	text, err := cluster.Example(cluster.SelfHosted, cluster.OnPrem)
 	if err != nil {
 		t.Fatal(err)
 	}
