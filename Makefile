@@ -12,7 +12,9 @@ LINT   := $(TOOLS)/golangci-lint
 PLUGINS := $(CURDIR)/.cache/plugins
 
 export CGO_ENABLED = 0
-STATIC  := -trimpath -ldflags '-s -w -X main.version=$(VERSION)'
+# Builds and tests take the same flags, so that they share what is compiled.
+export GOFLAGS := $(shell go env GOFLAGS) -trimpath
+STATIC  := -ldflags '-s -w -X main.version=$(VERSION)'
 AGENTS  := plugin/agent/bin
 # The boot agent is carried into every image: it stays small enough for that.
 AGENT_MAX_BYTES := 12582912
@@ -42,7 +44,7 @@ plugin: agent ## Build the Packer plugin, which carries the boot agent
 packer: $(PACKER) ## Build Packer from its Go module (once)
 $(PACKER): tools/packer/go.mod tools/packer/go.sum
 	@echo "building Packer from its Go module; this takes minutes, once"
-	cd tools/packer && go build -trimpath -ldflags '-s -w' -o $(PACKER) github.com/hashicorp/packer
+	cd tools/packer && go build -ldflags '-s -w' -o $(PACKER) github.com/hashicorp/packer
 	@touch $(PACKER)
 
 plugins: packer plugin ## Install the plugin where the project's Packer finds it
@@ -62,7 +64,7 @@ lint: $(LINT) agent ## Run the linters, which also hold the direction of imports
 	hack/shellcheck.sh
 $(LINT): tools/lint/go.mod tools/lint/go.sum
 	@echo "building golangci-lint from its Go module; this takes minutes, once"
-	cd tools/lint && go build -trimpath -ldflags '-s -w' -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	cd tools/lint && go build -ldflags '-s -w' -o $(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	@touch $(LINT)
 
 fuzz: ## Fuzz every decoder for FUZZTIME each

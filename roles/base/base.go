@@ -49,14 +49,18 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 		{
 			Title:  "Keep the journal",
 			Reason: "after a power-off the last boot's messages are the only witness",
-			Action: step.File{Path: "/etc/systemd/journald.conf.d/cincbake.conf", Mode: 0o644,
-				Content: []byte("[Journal]\nStorage=persistent\nSystemMaxUse=500M\n")},
+			Action: step.File{
+				Path: "/etc/systemd/journald.conf.d/cincbake.conf", Mode: 0o644,
+				Content: []byte("[Journal]\nStorage=persistent\nSystemMaxUse=500M\n"),
+			},
 		},
 		{
 			Title:  "Refuse passwords over ssh",
 			Reason: "ssh is for emergencies, by key",
-			Action: step.File{Path: "/etc/ssh/sshd_config.d/cincbake.conf", Mode: 0o644,
-				Content: []byte("PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin no\n")},
+			Action: step.File{
+				Path: "/etc/ssh/sshd_config.d/cincbake.conf", Mode: 0o644,
+				Content: []byte("PasswordAuthentication no\nKbdInteractiveAuthentication no\nPermitRootLogin no\n"),
+			},
 		},
 		{
 			Title:  "Bring the network up by networkd",

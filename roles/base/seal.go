@@ -132,7 +132,7 @@ func Verify() []role.Check {
 			}
 			return err
 		}},
-		{Name: "agent", Why: "nothing would wire the machine", Run: func(ctx context.Context, host step.Host) error {
+		{Name: "agent", Why: "nothing would wire the machine", Run: func(_ context.Context, host step.Host) error {
 			if _, err := host.Read(role.AgentPath); err != nil {
 				return err
 			}

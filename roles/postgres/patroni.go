@@ -178,8 +178,11 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 // initDB are initdb's options. Its own pg_hba.conf is replaced at once, and must not trust anybody until then.
 func initDB() []any {
 	return []any{
-		map[string]string{"encoding": "UTF8"}, map[string]string{"locale": "C.UTF-8"},
-		map[string]string{"auth-local": "peer"}, map[string]string{"auth-host": "scram-sha-256"}, "data-checksums",
+		map[string]string{"encoding": "UTF8"},
+		map[string]string{"locale": "C.UTF-8"},
+		map[string]string{"auth-local": "peer"},
+		map[string]string{"auth-host": "scram-sha-256"},
+		"data-checksums",
 	}
 }
 

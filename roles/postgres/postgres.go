@@ -224,8 +224,10 @@ func (Role) Verify(recipe cluster.Recipe) []role.Check {
 		role.Check{
 			Name: "patroni-version", Why: "Patroni before 4.0.7 loses acknowledged writes when a partition heals",
 			Run: func(ctx context.Context, host step.Host) error {
-				_, err := host.Run(ctx, step.Command{Argv: []string{"sh", "-c",
-					`dpkg --compare-versions "$(dpkg-query -Wf '${Version}' patroni)" ge 4.0.7`}})
+				_, err := host.Run(ctx, step.Command{Argv: []string{
+					"sh", "-c",
+					`dpkg --compare-versions "$(dpkg-query -Wf '${Version}' patroni)" ge 4.0.7`,
+				}})
 				return err
 			},
 		})

@@ -21,7 +21,7 @@ type sameSystem struct {
 
 var _ step.Action = sameSystem{}
 
-func (s sameSystem) Check(ctx context.Context, run *step.Run) (bool, error) { return false, nil }
+func (s sameSystem) Check(context.Context, *step.Run) (bool, error) { return false, nil }
 
 func (s sameSystem) Apply(ctx context.Context, run *step.Run) error {
 	client, err := etcd.Local(s.in)
