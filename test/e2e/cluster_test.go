@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cincbake/cincbake/lab"
 	"github.com/cincbake/cincbake/operate"
 )
 
@@ -61,6 +62,11 @@ func testUp(t *testing.T, b *bench) {
 			own, waited = own+phase.Seconds-phase.Waited, waited+phase.Waited
 		}
 		b.figure(t, "%s: %.1f s of the boot are the agent's own, %.1f s it waited for others", n.Node.Name, own, waited)
+	}
+	for _, m := range ask[[]lab.Machine](t, b, time.Minute, "lab", "status") {
+		if !m.Running || m.Image != b.baked[string(m.Role)].ContentDigest {
+			t.Errorf("%s: running %v from image %s", m.Node, m.Running, m.Image)
+		}
 	}
 	if text := b.must(t, time.Minute, "status", "--lab").stdout; !strings.Contains(text, "the cluster is whole") {
 		t.Errorf("the table does not say that the cluster is whole:\n%s", text)
