@@ -17,6 +17,18 @@ type Recipe struct {
 	Arch     string   `json:"arch"`
 	// PostgresVersion is the major that a postgres image holds; 0 for other roles.
 	PostgresVersion int `json:"postgresVersion,omitempty"`
+	// Package is the one package that is not in the distribution: Cinc Server's on api and standalone, OpenSearch's on
+	// opensearch; zero for other roles.
+	Package RecipePackage `json:"package,omitzero"`
+}
+
+// RecipePackage is a package that is not in the distribution, as a bake gets it.
+type RecipePackage struct {
+	Version string `json:"version"` // upstream's, like 15.10.91
+	Digest  string `json:"digest"`  // "sha256:…" or "sha512:…", in hexadecimal
+	// URL is where it comes from. Empty: whoever bakes puts it into the machine first, at base.PackageFile. It is no part of
+	// the recipe's digest: the same bytes from elsewhere make the same image.
+	URL string `json:"url,omitempty"`
 }
 
 // RecipeFormat is the format of Recipe that this release writes and reads.
@@ -25,14 +37,20 @@ const RecipeFormat = 1
 // Recipe returns what an image of the role must be made from.
 func (r *Resolved) Recipe(role Role) Recipe {
 	recipe := Recipe{Format: RecipeFormat, Role: role, Platform: r.Platform, OS: r.Image.OS, Arch: r.Image.Arch}
-	if role == RolePostgres {
+	switch role {
+	case RolePostgres:
 		recipe.PostgresVersion = r.Postgres.Version
+	case RoleAPI, RoleStandalone:
+		recipe.Package = RecipePackage{Version: r.Cinc.Version, Digest: r.Cinc.Package.Digest, URL: r.Cinc.Package.URL}
+	case RoleOpenSearch:
+		recipe.Package = RecipePackage{Version: r.OpenSearch.Version, Digest: r.OpenSearch.Package.Digest, URL: r.OpenSearch.Package.URL}
 	}
 	return recipe
 }
 
 // Digest identifies the recipe: "sha256:" and 64 hexadecimal digits over its canonical JSON.
 func (r Recipe) Digest() string {
+	r.Package.URL = ""
 	text, err := json.Marshal(r)
 	if err != nil { // strings and numbers only
 		panic(fmt.Sprintf("recipe does not marshal: %v", err))
@@ -60,6 +78,9 @@ func (r Recipe) String() string {
 	what := string(r.Role)
 	if r.PostgresVersion != 0 {
 		what += fmt.Sprintf(" %d", r.PostgresVersion)
+	}
+	if r.Package.Version != "" {
+		what += " " + r.Package.Version
 	}
 	return fmt.Sprintf("%s on %s %s", what, r.OS, r.Arch)
 }

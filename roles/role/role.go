@@ -63,6 +63,15 @@ type Decision struct {
 	Formation cluster.Formation
 	// Etcd is how etcd must start.
 	Etcd EtcdStart
+	// API is how Cinc Server must be configured.
+	API APIStart
+}
+
+// APIStart is how Cinc Server is configured on this machine.
+type APIStart struct {
+	// Bootstrap tells that this machine makes the databases, alone: it gets no superuser's key, and Cinc Server makes one.
+	// False: the databases are there, and every secret with them.
+	Bootstrap bool
 }
 
 // EtcdStart is how etcd starts on this machine.
