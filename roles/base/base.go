@@ -95,8 +95,9 @@ func enabled(name, reason string) step.Step {
 	return step.Step{Title: "Enable " + name, Reason: reason, Action: step.Unit{Name: name, State: step.Enabled}}
 }
 
-// Boot returns the steps that come before a role's own at every boot.
-func Boot(in role.Inputs) step.Plan {
+// Boot returns the steps that come before a role's own at every boot. The aliases are names that lead to this machine
+// itself, whatever a DNS says about them: no look-up leaves the machine, and no connection.
+func Boot(in role.Inputs, aliases ...string) step.Plan {
 	plan := step.Plan{
 		{
 			Title:  "Trust the cluster's CA",
@@ -106,7 +107,7 @@ func Boot(in role.Inputs) step.Plan {
 		{
 			Title:  "Name the cluster's machines",
 			Reason: "programs look their own name up when they start; a DNS that does not answer must not cost them ten seconds",
-			Action: step.File{Path: "/etc/hosts", Mode: 0o644, Content: hosts(in.Cluster.Nodes)},
+			Action: step.File{Path: "/etc/hosts", Mode: 0o644, Content: hosts(in, aliases)},
 		},
 		{
 			Title:  "Name the DNS servers",
@@ -147,13 +148,37 @@ func TLS(in role.Inputs, user string) step.Plan {
 	}
 }
 
-func hosts(nodes []cluster.Node) []byte {
+// hosts is /etc/hosts, whole. A machine's own line begins with a name that has a dot: that is what "hostname -f" answers.
+func hosts(in role.Inputs, aliases []string) []byte {
 	var b strings.Builder
 	b.WriteString("127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n")
-	for _, n := range nodes {
-		fmt.Fprintf(&b, "%s %s\n", n.Address, n.Name)
+	for _, alias := range aliases {
+		fmt.Fprintf(&b, "127.0.0.1 %s\n", alias)
+	}
+	for _, n := range in.Cluster.Nodes {
+		address, names := n.Address, n.Name
+		if n.Name == in.Self.Name {
+			address, names = ownAddress(in), FQDN(in)+" "+n.Name
+			if hostname := in.Facts.Hostname; hostname != "" && hostname != n.Name && hostname != FQDN(in) {
+				names += " " + hostname // a platform may have named the machine otherwise
+			}
+		}
+		if address.IsValid() {
+			fmt.Fprintf(&b, "%s %s\n", address, names)
+		}
 	}
 	return []byte(b.String())
+}
+
+// FQDN is the machine's own full name. It ends in internal, which no DNS outside ever answers for, so that it is short
+// and never a client's.
+func FQDN(in role.Inputs) string { return in.Self.Name + "." + in.Cluster.Name + ".internal" }
+
+func ownAddress(in role.Inputs) netip.Addr {
+	if in.Self.Address.IsValid() || len(in.Facts.Addresses) == 0 {
+		return in.Self.Address
+	}
+	return in.Facts.Addresses[0]
 }
 
 func lines(before string, addresses []netip.Addr, after string) []byte {
