@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 )
 
@@ -97,7 +98,7 @@ type UnitState string
 
 // The states of units.
 const (
-	Started  UnitState = "started"  // running now; restarted when a file of Watch changed in this run
+	Started  UnitState = "started"  // running now; restarted, or reloaded, when a file of Watch changed in this run
 	Enabled  UnitState = "enabled"  // starts at every boot
 	Disabled UnitState = "disabled" // does not start by itself
 	Masked   UnitState = "masked"   // can't be started
@@ -110,6 +111,8 @@ type Unit struct {
 	Watch []string // files that the running unit has read
 	// NoWait starts without waiting until the unit is up: a first etcd member is up only once a second one is there.
 	NoWait bool
+	// Reload lets a running unit read a changed file again, without a restart: its connections stay.
+	Reload bool
 }
 
 // Check asks systemd.
@@ -136,8 +139,11 @@ func (u Unit) Apply(ctx context.Context, run *Run) error {
 		Disabled: {"systemctl", "disable", u.Name},
 		Masked:   {"systemctl", "mask", u.Name},
 	}[u.State]
+	if u.Reload {
+		argv[1] = "reload-or-restart" // also starts what is not running
+	}
 	if u.NoWait {
-		argv = []string{"systemctl", "restart", "--no-block", u.Name}
+		argv = slices.Insert(argv, 2, "--no-block")
 	}
 	if _, err := run.Run(ctx, Command{Argv: argv}); err != nil {
 		if u.State == Started {
