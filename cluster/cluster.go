@@ -136,9 +136,9 @@ const (
 type API struct {
 	// Pool is every address that an API node may have; the first len(NodesOf(RoleAPI)) of them are launched now. Empty on AWS.
 	Pool []netip.Addr `json:"pool,omitempty"`
-	// Min and Max bound how many nodes there may be. On-prem Max is the pool's size.
-	Min          int    `json:"min"`
-	Max          int    `json:"max"`
+	// Min and Max bound how many nodes there may be. On-prem Max is the pool's size. Machines are not told.
+	Min          int    `json:"min,omitempty"`
+	Max          int    `json:"max,omitempty"`
 	InstanceType string `json:"instanceType,omitempty"` // on AWS
 }
 
@@ -146,8 +146,8 @@ type API struct {
 type Postgres struct {
 	Version int `json:"version"` // major, like 13
 	// MaxConnections is what the pools of every API node that may exist need, plus reserve. For an external database it has
-	// been checked against its limit.
-	MaxConnections int `json:"maxConnections"`
+	// been checked against its limit. Only machines with a database are told.
+	MaxConnections int `json:"maxConnections,omitempty"`
 	// External is somebody else's database; nil: the cluster's own, on nodes of role postgres.
 	External *ExternalPostgres `json:"external,omitempty"`
 }
