@@ -3,10 +3,12 @@ package cluster
 import (
 	"encoding"
 	"fmt"
+	"iter"
 	"net/netip"
 	"reflect"
 	"strconv"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 )
@@ -21,7 +23,11 @@ type decoder struct {
 // shorthand is a mapping that may also be written as the one value that short points to.
 type shorthand interface{ short() any }
 
-var _ shorthand = (*NodeSpec)(nil)
+var (
+	_ shorthand = (*NodeSpec)(nil)
+	_ shorthand = (*LBSpec)(nil)
+	_ shorthand = (*AddressList)(nil)
+)
 
 func (d *decoder) report(rule, path string, at position, message, remedy string) {
 	d.problems = append(d.problems, Problem{d.spec.file, at.line, at.column, path, rule, message, remedy})
@@ -50,17 +56,25 @@ func (d *decoder) value(node *yaml.Node, path string, target reflect.Value) {
 		d.refuse(ruleValueType, path, "there is no value", "write "+expected(target))
 		return
 	}
+	if target.Kind() == reflect.Pointer {
+		target.Set(reflect.New(target.Type().Elem()))
+		target = target.Elem()
+	}
 	if short, ok := target.Addr().Interface().(shorthand); ok && node.Kind == yaml.ScalarNode {
 		target = reflect.ValueOf(short.short()).Elem()
 	}
 	text, isText := target.Addr().Interface().(encoding.TextUnmarshaler)
 	switch kind := target.Kind(); {
+	case target.Type() == reflect.TypeFor[Settings]() && node.Kind == yaml.MappingNode:
+		target.Set(reflect.ValueOf(d.settings(node, path)))
 	case isText && node.Kind == yaml.ScalarNode:
 		if text.UnmarshalText([]byte(node.Value)) != nil { // its error repeats the value, however long
 			d.wrongType(node, path, target)
 		}
 	case kind == reflect.String && node.Tag == "!!str":
 		target.SetString(node.Value)
+	case kind == reflect.Bool && node.Tag == "!!bool":
+		target.SetBool(strings.EqualFold(node.Value, "true"))
 	case kind == reflect.Int && node.Tag == "!!int":
 		number, err := strconv.Atoi(node.Value)
 		if err != nil || strconv.Itoa(number) != node.Value { // YAML's may be octal, hexadecimal, signed or hold underscores
@@ -93,36 +107,54 @@ func (d *decoder) mapping(node *yaml.Node, path string, target reflect.Value) {
 			fields[key] = field
 		}
 	}
-	seen := map[string]int{} // key to line
-	for i := 0; i < len(node.Content); i += 2 {
-		key, value := node.Content[i], node.Content[i+1]
-		at := position{key.Line, key.Column}
-		if key.Tag == "!!merge" || key.Kind == yaml.AliasNode { // already refused
-			continue
-		}
-		if key.Kind != yaml.ScalarNode {
-			d.report(ruleKnownKey, path, at, "a key is "+found(key), "a key is a plain word")
-			continue
-		}
-		field, known := fields[key.Value]
-		if !known {
+	known := func(key *yaml.Node) bool {
+		_, ok := fields[key.Value]
+		if !ok {
 			d.unknownKey(key, path, target.Type())
-			continue
 		}
-		keyPath := join(path, key.Value)
-		if line, twice := seen[key.Value]; twice {
-			d.report(ruleUniqueKey, keyPath, at, fmt.Sprintf("the key stands in line %d already", line), "remove one of the two")
-			continue
-		}
-		seen[key.Value] = key.Line
-		if value.Kind != yaml.ScalarNode || empty(value) { // begins in a later line, or nowhere: the key is easier to find
-			d.spec.positions[keyPath] = at
-		}
+		return ok
+	}
+	for key, value := range d.pairs(node, path, known) {
+		field, keyPath := fields[key.Value], join(path, key.Value)
 		if _, required := field.Tag.Lookup("required"); empty(value) && !required {
 			d.refuse(ruleValueType, keyPath, "there is no value", "write "+expected(target.FieldByIndex(field.Index))+", or remove the key")
 			continue
 		}
 		d.value(value, keyPath, target.FieldByIndex(field.Index))
+	}
+}
+
+// pairs yields the keys of a mapping that are plain words, known and not given twice, with their values, and reports the
+// others. It notes where a value begins that is no single word.
+func (d *decoder) pairs(node *yaml.Node, path string, known func(key *yaml.Node) bool) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		seen := map[string]int{} // key to line
+		for i := 0; i < len(node.Content); i += 2 {
+			key, value := node.Content[i], node.Content[i+1]
+			at := position{key.Line, key.Column}
+			if key.Tag == "!!merge" || key.Kind == yaml.AliasNode { // already refused
+				continue
+			}
+			if key.Kind != yaml.ScalarNode {
+				d.report(ruleKnownKey, path, at, "a key is "+found(key), "a key is a plain word")
+				continue
+			}
+			if !known(key) {
+				continue
+			}
+			keyPath := join(path, key.Value)
+			if line, twice := seen[key.Value]; twice {
+				d.report(ruleUniqueKey, keyPath, at, fmt.Sprintf("the key stands in line %d already", line), "remove one of the two")
+				continue
+			}
+			seen[key.Value] = key.Line
+			if value.Kind != yaml.ScalarNode || empty(value) { // begins in a later line, or nowhere: the key is easier to find
+				d.spec.positions[keyPath] = at
+			}
+			if !yield(key, value) {
+				return
+			}
+		}
 	}
 }
 
@@ -134,12 +166,8 @@ func (d *decoder) unknownKey(key *yaml.Node, path string, mapping reflect.Type) 
 		shown = "(" + show(shown) + ")" // no path of ours, like the dotted "network.prefix"
 	}
 	keyPath := join(path, shown)
-	if what, later := notBuilt(keyPath); later {
-		d.report(ruleBuilt, keyPath, at, "this release does not build "+what+" yet", "remove the key")
-		return
-	}
 	var meant, remedy string
-	if elsewhere := pathOf(key.Value, reflect.TypeFor[Spec](), ""); elsewhere != "" {
+	if elsewhere := d.misplaced(key.Value); elsewhere != "" {
 		meant = elsewhere
 		remedy = fmt.Sprintf("did you mean %s? check the indentation", meant)
 	} else if sibling := nearest(key.Value, keys(mapping)); sibling != "" {
@@ -163,6 +191,18 @@ func (d *decoder) wrongType(node *yaml.Node, path string, target reflect.Value) 
 		remedy = "write one like 10.20.0.31"
 	case target.Type() == reflect.TypeFor[netip.Prefix]():
 		remedy = "write one like 10.20.0.0/24"
+	case target.Type() == reflect.TypeFor[AddressRange](), target.Type() == reflect.TypeFor[AddressList]():
+		remedy = "write one like 10.20.0.20 or 10.20.0.20-10.20.0.29"
+	case target.Type() == reflect.TypeFor[time.Time]():
+		remedy = "write one like 2026-11-26T08:00:00Z"
+	case target.Type() == reflect.TypeFor[Settings]():
+		remedy = "write groups of cinc-server.rb, like opscode_erchef: {depsolver_timeout: 10000}"
+	case target.Type() == reflect.TypeFor[LBSpec]():
+		remedy = "write {vip: 10.20.0.10, nodes: [10.20.0.11, 10.20.0.12]}, or nlb on AWS"
+	case target.Type() == reflect.TypeFor[LBKind]():
+		remedy = "write nlb, or the keys: vip, nodes"
+	case kind == reflect.Bool:
+		remedy = "write true or false, without quotes"
 	case kind == reflect.Struct:
 		remedy = "write the keys: " + strings.Join(keys(target.Type()), ", ")
 	case kind == reflect.Slice && scalar:
@@ -188,12 +228,24 @@ func expected(target reflect.Value) string {
 		return "an address"
 	case netip.Prefix:
 		return "a network"
+	case AddressRange:
+		return "an address or a range"
+	case AddressList:
+		return "addresses and ranges"
+	case time.Time:
+		return "a point in time"
+	case LBSpec:
+		return "a mapping or nlb"
 	}
 	switch target.Kind() {
 	case reflect.Slice:
 		return "a list"
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return "a mapping"
+	case reflect.Pointer:
+		return expected(reflect.New(target.Type().Elem()).Elem())
+	case reflect.Bool:
+		return "true or false"
 	case reflect.Int:
 		return "a whole number"
 	default:

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"reflect"
+	"slices"
 	"strings"
 )
 
@@ -16,31 +17,54 @@ func keys(mapping reflect.Type) []string {
 	return list
 }
 
-// pathOf finds a key in the mappings below the one at path: a key with the wrong indentation. Empty: it is in none.
-func pathOf(key string, mapping reflect.Type, path string) string {
+// pathsOf finds a key in the mappings below the one at path.
+func pathsOf(key string, mapping reflect.Type, path string) []string {
+	var found []string
 	for i := range mapping.NumField() {
 		field := mapping.Field(i)
 		name := field.Tag.Get("yaml")
-		if name == "" || field.Type.Kind() != reflect.Struct || reflect.PointerTo(field.Type).Implements(reflect.TypeFor[shorthand]()) {
+		kind := plain(field.Type)
+		if name == "" || kind.Kind() != reflect.Struct || kind == reflect.TypeFor[NodeSpec]() {
 			continue // a node's keys stand in too many places to guess one
 		}
-		for _, known := range keys(field.Type) {
-			if known == key {
-				return join(join(path, name), key)
-			}
+		if slices.Contains(keys(kind), key) {
+			found = append(found, join(join(path, name), key))
 		}
-		if deeper := pathOf(key, field.Type, join(path, name)); deeper != "" {
-			return deeper
-		}
+		found = append(found, pathsOf(key, kind, join(path, name))...)
+	}
+	return found
+}
+
+// misplaced returns where a key with the wrong indentation was probably meant to stand: in the one mapping that takes it,
+// or the one that the file has before this place. Empty: there is none, or more than one.
+func (d *decoder) misplaced(key string) string {
+	all := pathsOf(key, reflect.TypeFor[Spec](), "")
+	if len(all) == 1 {
+		return all[0]
+	}
+	written := slices.DeleteFunc(all, func(path string) bool { return !d.spec.written(parent(path)) })
+	if len(written) == 1 {
+		return written[0]
 	}
 	return ""
 }
 
+// plain returns a type without the pointer before it.
+func plain(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
 // nearest returns the known word that a person probably meant, or nothing: two slips in a word of six letters or more,
-// one in a shorter one, and upper and lower case are the same.
+// one in a shorter one, none in one of two, and upper and lower case are the same.
 func nearest(word string, known []string) string {
 	best, distance := "", 3
-	if len(word) < 6 {
+	switch {
+	case len(word) < 3:
+		distance = 1
+	case len(word) < 6:
 		distance = 2
 	}
 	if len(word) > longestShown {

@@ -21,8 +21,13 @@ const (
 	ruleOneDocument = "one-document"
 	ruleKnownKey    = "known-key"
 	ruleUniqueKey   = "unique-key"
-	ruleBuilt       = "built"
 	ruleValueType   = "value-type"
+)
+
+// Names of the rules that Resolve keeps, over the files that a spec names.
+const (
+	rulePackageFile = "package-file"
+	ruleCAFile      = "ca-file"
 )
 
 // rules is every rule of a spec: first the loader's, then those over values, in the order in which people read a spec.
@@ -38,7 +43,6 @@ func rules() []rule {
 		{ruleOneDocument, "one file describes one cluster", nil},
 		{ruleKnownKey, "a misspelt key would be ignored in silence", nil},
 		{ruleUniqueKey, "one of two values would be ignored in silence", nil},
-		{ruleBuilt, "what a release does not build it must not seem to accept", nil},
 		{ruleValueType, "a value is what its key takes", nil},
 
 		{"required", "some things cannot be derived", (*checker).required},
@@ -46,6 +50,7 @@ func rules() []rule {
 		{"kind", "the file could be meant for another program", (*checker).kind},
 		{"name", "the name becomes part of certificates, host names and instance ids", (*checker).name},
 		{"platform-supported", "what a release does not build it must not seem to accept", (*checker).platform},
+		{"platform-key", "a key of the other platform would be ignored in silence", (*checker).platformKeys},
 		{"os-supported", "an image is baked only from systems that were tested", (*checker).os},
 		{"arch-supported", "an image is baked only for processors that were tested", (*checker).arch},
 		{"postgres-supported", "each system has package sources for some majors only", (*checker).postgresVersion},
@@ -71,23 +76,4 @@ func rules() []rule {
 		{"ssh-key", "a line that sshd does not understand locks people out", (*checker).sshKey},
 		{"secrets-file", "the bundle must be a file of its own, in a form that this release keeps", (*checker).secretsFile},
 	}
-}
-
-// notBuilt says what a key of the product's full spec is for, if this release does not build that.
-func notBuilt(path string) (what string, yes bool) {
-	switch path {
-	case "api", "cinc", "domain":
-		return "API nodes", true
-	case "lb":
-		return "load balancers", true
-	case "opensearch":
-		return "search nodes", true
-	case "backup", "backups", "postgres.backup", "postgres.backups":
-		return "backups", true
-	case "postgres.external":
-		return "clusters on an external database", true
-	case "region":
-		return "clusters on AWS", true
-	}
-	return "", false
 }

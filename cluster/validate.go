@@ -27,7 +27,13 @@ func check(spec *Spec, broken map[string]bool) Problems {
 	return c.problems
 }
 
+// report notes what is wrong at a path; once for each rule, as a range of addresses is many of them at one place.
 func (c *checker) report(path, message, remedy string) {
+	for _, p := range c.problems {
+		if p.Rule == c.rule && p.Path == path {
+			return
+		}
+	}
 	at := c.spec.position(path)
 	c.problems = append(c.problems, Problem{c.spec.file, at.line, at.column, path, c.rule, message, remedy})
 }
@@ -48,32 +54,43 @@ func (s *Spec) written(path string) bool {
 	return known
 }
 
-// required walks the spec's types: the required tag of a field holds an example.
-func (c *checker) required() { c.requiredIn("", reflect.ValueOf(*c.spec)) }
+// given tells whether a key is there.
+func (c *checker) given(path string, value reflect.Value) bool {
+	return c.spec.written(path) || !value.IsZero()
+}
 
-func (c *checker) requiredIn(path string, value reflect.Value) {
-	if c.broken[path] {
+// required looks for the keys that must be there: the required tag of a field holds an example.
+func (c *checker) required() {
+	c.spec.walk(func(k key) bool {
+		if c.broken[k.path] {
+			return false
+		}
+		if lb, ok := k.value.Interface().(*LBSpec); ok && lb != nil && lb.Kind != "" {
+			return false // the short form says it all
+		}
+		given := c.given(k.path, k.value)
+		only := Platform(k.field.Tag.Get("only"))
+		if example := k.field.Tag.Get("required"); example != "" && !given && (only == "" || only == c.spec.Platform) {
+			c.report(k.path, "the key is missing", "add it, like "+k.field.Tag.Get("yaml")+": "+example)
+		}
+		return given
+	})
+}
+
+// platformKeys refuses keys of the other platform: the only tag of a field names the one that has it.
+func (c *checker) platformKeys() {
+	platform := c.spec.Platform
+	if platform != OnPrem && platform != AWS {
 		return
 	}
-	switch value.Kind() {
-	case reflect.Slice:
-		for i := range value.Len() {
-			c.requiredIn(index(path, i), value.Index(i))
+	c.spec.walk(func(k key) bool {
+		given := c.given(k.path, k.value)
+		if only := Platform(k.field.Tag.Get("only")); given && only != "" && only != platform {
+			c.report(k.path, fmt.Sprintf("the key is for platform %s, and this is %s", only, platform), "remove it")
+			return false
 		}
-	case reflect.Struct:
-		for i := range value.NumField() {
-			field := value.Type().Field(i)
-			key, example := field.Tag.Get("yaml"), field.Tag.Get("required")
-			fieldPath := join(path, key)
-			switch {
-			case key == "":
-			case c.spec.written(fieldPath) || !value.Field(i).IsZero():
-				c.requiredIn(fieldPath, value.Field(i))
-			case example != "" && !c.broken[fieldPath]:
-				c.report(fieldPath, "the key is missing", "add it, like "+key+": "+example)
-			}
-		}
-	}
+		return given
+	})
 }
 
 func (c *checker) apiVersion() {
@@ -109,11 +126,9 @@ func (c *checker) name() {
 
 func (c *checker) platform() {
 	switch v := c.spec.Platform; v {
-	case "", OnPrem:
-	case "aws":
-		c.report("platform", "this release does not build clusters on AWS yet", "write onprem")
+	case "", OnPrem, AWS:
 	default:
-		c.report("platform", show(string(v))+" is not a platform", remedyOneOf(string(v), []string{string(OnPrem)}))
+		c.report("platform", show(string(v))+" is not a platform", remedyOneOf(string(v), []string{string(OnPrem), string(AWS)}))
 	}
 }
 
@@ -138,6 +153,9 @@ func (c *checker) arch() {
 
 func (c *checker) postgresVersion() {
 	const path = "postgres.version"
+	if c.spec.Postgres == nil || c.external("postgres") {
+		return
+	}
 	version := c.spec.Postgres.Version
 	if version == 0 && !c.spec.written(path) || c.broken[path] {
 		return

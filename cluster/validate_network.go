@@ -12,7 +12,8 @@ type place struct {
 	address netip.Addr
 }
 
-// nodePlaces lists the machines' addresses, without those that could not be read.
+// nodePlaces lists the addresses that the cluster's machines have or may get, and the one that moves between them, without
+// those that could not be read.
 func (c *checker) nodePlaces() []place {
 	var list []place
 	for _, m := range c.spec.machines() {
@@ -20,8 +21,35 @@ func (c *checker) nodePlaces() []place {
 		if long := join(path, "address"); c.spec.written(long) {
 			path = long
 		}
-		if m.Address.IsValid() {
+		if m.Address.IsValid() && m.path != "api" {
 			list = append(list, place{path, m.Address})
+		}
+	}
+	list = append(list, c.poolPlaces()...)
+	if lb := c.spec.LB; lb != nil && lb.VIP.IsValid() {
+		list = append(list, place{vipPath, lb.VIP})
+	}
+	return list
+}
+
+const (
+	vipPath  = "lb.vip"
+	poolPath = "api.addresses"
+)
+
+// poolPlaces lists the addresses that an API node may have, one more than there may be of them at most.
+func (c *checker) poolPlaces() []place {
+	if c.spec.API == nil {
+		return nil
+	}
+	var list []place
+	for i, r := range c.spec.API.Addresses {
+		path := poolPath
+		if long := index(path, i); c.spec.written(long) || len(c.spec.API.Addresses) > 1 {
+			path = long
+		}
+		for _, address := range (AddressList{r}).expand(mostAPINodes + 1 - len(list)) {
+			list = append(list, place{path, address})
 		}
 	}
 	return list
@@ -203,7 +231,12 @@ func broadcast(network netip.Prefix) netip.Addr {
 func (c *checker) addressUnique() {
 	first := map[netip.Addr]string{}
 	for _, p := range c.nodePlaces() {
-		if path, taken := first[p.address]; taken {
+		path, taken := first[p.address]
+		if taken && p.path == vipPath {
+			c.report(p.path, p.address.String()+" is the address of "+path+" already", "use one that no machine has: it moves between the load balancers")
+			continue
+		}
+		if taken {
 			c.report(p.path, p.address.String()+" is the address of "+path+" already", "give each machine its own")
 			continue
 		}

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"path/filepath"
-	"reflect"
 	"strings"
 	"unicode"
 )
@@ -12,11 +11,11 @@ import (
 // oddVoters keeps the etcd quorum odd and of three at least: the voters are the database nodes and the heartbeat.
 func (c *checker) oddVoters() {
 	const nodesPath = "postgres.nodes"
-	if c.broken["postgres"] || c.broken[nodesPath] || c.spec.Postgres.Nodes == nil {
+	heartbeat := c.spec.Heartbeat != nil || c.spec.written("heartbeat") || c.broken["heartbeat"]
+	if !c.own("postgres") || c.broken[nodesPath] {
 		return
 	}
 	nodes := len(c.spec.Postgres.Nodes)
-	heartbeat := c.spec.Heartbeat != (NodeSpec{}) || c.spec.written("heartbeat") || c.broken["heartbeat"]
 	const shapes = "list two nodes and a heartbeat, or three nodes, or five"
 	switch {
 	case nodes == 0:
@@ -33,10 +32,18 @@ func (c *checker) oddVoters() {
 }
 
 func (c *checker) diskRequired() {
-	const path = "postgres.disk"
+	const (
+		why  = "the database must outlive the root disk, which goes with the image"
+		path = "postgres.disk"
+	)
+	if c.spec.Platform == AWS {
+		return
+	}
+	if api := c.spec.API; c.spec.Standalone() && api.Disk == "" && !c.broken["api"] && !c.broken["api.disk"] {
+		c.report("api.disk", "the key is missing: "+why, "add it, like disk: /dev/vdb")
+	}
 	postgres := c.spec.Postgres
-	isThere := c.spec.written("postgres") || !reflect.ValueOf(postgres).IsZero()
-	if !isThere || c.broken["postgres"] || postgres.Disk != "" || c.broken[path] {
+	if !c.own("postgres") || postgres.Disk != "" || c.broken[path] {
 		return
 	}
 	var without []string
@@ -51,21 +58,23 @@ func (c *checker) diskRequired() {
 		}
 	}
 	if !own {
-		c.report(path, "the key is missing: the database must outlive the root disk, which goes with the image", "add it, like disk: /dev/vdb")
+		c.report(path, "the key is missing: "+why, "add it, like disk: /dev/vdb")
 		return
 	}
 	for _, nodePath := range without {
-		c.report(nodePath, "this node has no data disk: the database must outlive the root disk, which goes with the image",
+		c.report(nodePath, "this node has no data disk: "+why,
 			"write {address: …, disk: /dev/vdb}, or give postgres a disk for all nodes")
 	}
 }
 
+// diskPath looks at every key called disk.
 func (c *checker) diskPath() {
-	c.diskPathAt("postgres.disk", c.spec.Postgres.Disk)
-	for i, node := range c.spec.Postgres.Nodes {
-		c.diskPathAt(join(index("postgres.nodes", i), "disk"), node.Disk)
-	}
-	c.diskPathAt("heartbeat.disk", c.spec.Heartbeat.Disk)
+	c.spec.walk(func(k key) bool {
+		if k.field.Tag.Get("yaml") == "disk" {
+			c.diskPathAt(k.path, k.value.String())
+		}
+		return true
+	})
 }
 
 func (c *checker) diskPathAt(at, disk string) {
@@ -89,11 +98,12 @@ func (c *checker) sshKey() {
 func (c *checker) secretsFile() {
 	const at = "secrets.file"
 	file := c.spec.Secrets.File
-	switch {
-	case file == "":
-	case filepath.Ext(file) == ".age":
-		c.report(at, "this release does not build encrypted bundles yet", "name a .json file, which is kept with mode 0600, and keep it out of version control")
-	case filepath.Ext(file) != ".json" || strings.HasPrefix(file, "~") || strings.ContainsFunc(file, unicode.IsControl):
-		c.report(at, show(file)+" is not the path of a bundle", "name a .json file, relative to this file's folder or from the root, like "+defaultSecretsFile)
+	ext := filepath.Ext(file)
+	if file != "" && (ext != ".json" && ext != ageExt || strings.HasPrefix(file, "~") || strings.ContainsFunc(file, unicode.IsControl)) {
+		c.report(at, show(file)+" is not the path of a bundle",
+			"name a .json or .age file, relative to this file's folder or from the root, like "+defaultSecretsFile)
 	}
 }
+
+// ageExt ends the name of a bundle that is encrypted.
+const ageExt = ".age"
