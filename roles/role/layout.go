@@ -27,10 +27,12 @@ const (
 
 // The packages' users get fixed numbers: a data disk outlives its image, and numbers given by the order of installation drift.
 const (
-	UserEtcd     = "etcd"
-	UIDEtcd      = 379
-	UserPostgres = "postgres"
-	UIDPostgres  = 432
+	UserEtcd       = "etcd"
+	UIDEtcd        = 379
+	UserPostgres   = "postgres"
+	UIDPostgres    = 432
+	UserOpenSearch = "opensearch"
+	UIDOpenSearch  = 920
 )
 
 // CertFile is the machine's certificate as the program called user reads it.
@@ -38,3 +40,6 @@ func CertFile(user string) string { return TLSDir + "/" + user + ".pem" }
 
 // KeyFile is the machine's private key as the program called user reads it: 0600 and that user's.
 func KeyFile(user string) string { return TLSDir + "/" + user + ".key" }
+
+// SearchUser is Cinc Server's user on the cluster's own OpenSearch.
+const SearchUser = "cinc"

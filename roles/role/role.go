@@ -43,6 +43,21 @@ type Inputs struct {
 	Joined  Decision // zero before the join
 }
 
+// Located returns the machines of the given roles whose address is known, in order: as the cluster says, or, where
+// addresses are not part of it, as the peers were found.
+func (in Inputs) Located(roles ...cluster.Role) []cluster.Node {
+	var located []cluster.Node
+	for _, n := range in.Cluster.NodesOf(roles...) {
+		if !n.Address.IsValid() {
+			n.Address = in.Peers[n.Name].Node.Address
+		}
+		if n.Address.IsValid() {
+			located = append(located, n)
+		}
+	}
+	return located
+}
+
 // Verdict is what a join comes to.
 type Verdict string
 
@@ -65,6 +80,15 @@ type Decision struct {
 	Etcd EtcdStart
 	// API is how Cinc Server must be configured.
 	API APIStart
+	// OpenSearch is how OpenSearch must start.
+	OpenSearch OpenSearchStart
+}
+
+// OpenSearchStart is how OpenSearch starts on this machine.
+type OpenSearchStart struct {
+	// InitialManagers are the nodes that form the search cluster, by name, at its first formation; empty at any other start,
+	// since an empty node with such a list may form a second cluster beside the one it belongs to.
+	InitialManagers []string
 }
 
 // APIStart is how Cinc Server is configured on this machine.
