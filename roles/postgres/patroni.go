@@ -2,11 +2,14 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
+	"maps"
 
 	"gopkg.in/yaml.v3"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/pgbackrest"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 )
@@ -72,9 +75,19 @@ type etcd3 struct {
 }
 
 type bootstrap struct {
-	DCS           dcs    `yaml:"dcs"`
-	InitDB        []any  `yaml:"initdb"`
-	PostBootstrap string `yaml:"post_bootstrap"`
+	DCS           dcs      `yaml:"dcs"`
+	Method        string   `yaml:"method,omitempty"` // initdb by default
+	Restore       *restore `yaml:"pgbackrest,omitempty"`
+	InitDB        []any    `yaml:"initdb"`
+	PostBootstrap string   `yaml:"post_bootstrap"`
+}
+
+// restore is a way of making the first member that Patroni knows nothing about.
+type restore struct {
+	Command string `yaml:"command"`
+	// The command takes none of Patroni's own arguments, and writes how far the log is replayed by itself.
+	NoParams         bool `yaml:"no_params"`
+	KeepRecoveryConf bool `yaml:"keep_existing_recovery_conf"`
 }
 
 type dcs struct {
@@ -139,7 +152,7 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 				MaximumLagOnFailover: 1 << 20,
 				PrimaryStartTimeout:  300,
 				SynchronousMode:      true, FailsafeMode: true, CheckTimeline: true,
-				PostgreSQL: dcsPostgreSQL{UsePgRewind: true, UseSlots: true, Parameters: shared()},
+				PostgreSQL: dcsPostgreSQL{UsePgRewind: true, UseSlots: true, Parameters: shared(in.Cluster)},
 			},
 			InitDB:        initDB(),
 			PostBootstrap: source.BinDir + "/psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=" + bootstrapSQL,
@@ -149,19 +162,23 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 			ConnectAddress: endpoint(in.Self, cluster.PortPostgres),
 			DataDir:        dataDir(in.Cluster.Postgres.Version),
 			BinDir:         source.BinDir,
-			PgPass:         "/run/postgresql/pgpass",
+			PgPass:         socketDir + "/pgpass",
 			UseUnixSocket:  true,
 			Authentication: map[string]credentials{
 				"superuser":   login(UserSuper, passwords.Superuser),
 				"replication": login(UserReplication, passwords.Replication),
 				"rewind":      login(UserRewind, passwords.Rewind),
 			},
-			Parameters:            local(in.Facts),
-			PgHBA:                 hba(in.Cluster.Network),
+			Parameters:            local(in),
+			PgHBA:                 hba(in.Cluster),
 			BaseBackup:            []map[string]string{{"checkpoint": "fast"}},
 			RemoveOnRewindFailure: true,
 			RemoveOnDiverged:      true,
 		},
+	}
+	if command := pgbackrest.RestoreCommand(in.Cluster); command != "" {
+		c.Bootstrap.Method = "pgbackrest"
+		c.Bootstrap.Restore = &restore{Command: command, NoParams: true, KeepRecoveryConf: true}
 	}
 	for _, node := range in.Cluster.Voters() {
 		c.Etcd3.Hosts = append(c.Etcd3.Hosts, endpoint(node, cluster.PortEtcdClient))
@@ -188,9 +205,13 @@ func initDB() []any {
 
 func endpoint(n cluster.Node, port int) string { return fmt.Sprintf("%s:%d", n.Address, port) }
 
+// defaultConnections is PostgreSQL's own limit, for a cluster that has no API tier to reckon with.
+const defaultConnections = 100
+
 // shared are parameters that every member must have alike, so they live in etcd.
-func shared() map[string]string {
+func shared(c *cluster.Resolved) map[string]string {
 	return map[string]string{
+		"max_connections":         fmt.Sprint(cmp.Or(c.Postgres.MaxConnections, defaultConnections)),
 		"max_wal_senders":         "10",
 		"max_replication_slots":   "10",
 		"wal_log_hints":           "on", // for pg_rewind
@@ -205,32 +226,21 @@ func shared() map[string]string {
 	}
 }
 
-// local are parameters that follow from the machine.
-func local(facts cluster.Facts) map[string]string {
-	return map[string]string{
-		"shared_buffers":          fmt.Sprintf("%dMB", sharedBuffers(facts.MemoryBytes)>>20),
+// local are parameters that follow from the machine, or that a cluster may get later in its life.
+func local(in role.Inputs) map[string]string {
+	parameters := map[string]string{
+		"shared_buffers":          fmt.Sprintf("%dMB", sharedBuffers(in.Facts.MemoryBytes)>>20),
 		"ssl":                     "on",
 		"ssl_cert_file":           role.CertFile(role.UserPostgres),
 		"ssl_key_file":            role.KeyFile(role.UserPostgres),
 		"ssl_ca_file":             role.CAFile,
-		"unix_socket_directories": "/run/postgresql",
+		"unix_socket_directories": socketDir,
 		"password_encryption":     "scram-sha-256",
 		"logging_collector":       "off", // the journal keeps it
 	}
+	maps.Copy(parameters, pgbackrest.Parameters(in.Cluster))
+	return parameters
 }
 
 // sharedBuffers is a quarter of the memory, PostgreSQL's own advice, between its default and 8 GiB.
 func sharedBuffers(memory uint64) uint64 { return min(max(memory/4, 128<<20), 8<<30) }
-
-// hba admits who needs to come in, over TLS only, by network and by user. The superuser has no way in from outside.
-func hba(network cluster.Network) []string {
-	cidr := network.Prefix.Masked().String()
-	return []string{
-		"local all postgres peer",
-		"hostssl replication " + UserReplication + " " + cidr + " scram-sha-256",
-		"hostssl replication " + UserReplication + " 127.0.0.1/32 scram-sha-256", // Patroni asks its own member for its position
-		"hostssl all " + UserRewind + " " + cidr + " scram-sha-256",
-		// md5: Cinc Server's driver knows nothing newer, and its role's password is stored so.
-		"hostssl all " + UserOwner + " " + cidr + " md5",
-	}
-}

@@ -13,8 +13,8 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/pgbackrest"
 	"github.com/cincbake/cincbake/roles/role"
-	"github.com/cincbake/cincbake/secrets"
 	"github.com/cincbake/cincbake/step"
 )
 
@@ -31,6 +31,7 @@ const (
 	configFile   = "/etc/patroni/config.yml"
 	bootstrapSQL = "/etc/patroni/bootstrap.sql"
 	dropIn       = "/etc/systemd/system/patroni.service.d/cincbake.conf"
+	socketDir    = "/run/postgresql"
 )
 
 func dataDir(major int) string { return fmt.Sprintf("%s/%d", Dir, major) }
@@ -82,7 +83,7 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 		Action: step.User{Name: role.UserPostgres, UID: role.UIDPostgres, Home: "/var/lib/postgresql", Shell: "/bin/bash"},
 	})
 	plan = append(plan, etcd.Bake()...)
-	return append(plan,
+	plan = append(plan,
 		step.Step{
 			Title:  fmt.Sprintf("Install PostgreSQL %d and Patroni", recipe.PostgresVersion),
 			Reason: "python3-etcd by name: apt would satisfy Patroni with another store's client",
@@ -108,7 +109,8 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Reason: "it must come back by itself whatever killed it",
 			Action: step.File{Path: dropIn, Mode: 0o644, Content: []byte(unitConf)},
 		},
-	), nil
+	)
+	return append(plan, pgbackrest.Bake()...), nil
 }
 
 // Boot returns what wires a database node into its cluster.
@@ -121,10 +123,18 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
+	copied := pgbackrest.Database{
+		User: role.UserPostgres, Dir: dataDir(in.Cluster.Postgres.Version), SocketDir: socketDir, Psql: source.BinDir + "/psql",
+	}
+	archive, err := pgbackrest.Configure(in, copied)
+	if err != nil {
+		return nil, err
+	}
 	plan := base.Boot(in)
 	plan = append(plan, etcd.Boot(in)...)
 	plan = append(plan, base.TLS(in, role.UserPostgres)...)
-	return append(plan,
+	plan = append(plan, archive...)
+	plan = append(plan,
 		step.Step{
 			Title:  "Make the databases' directory",
 			Reason: "it lies on the data disk and outlives the image",
@@ -152,17 +162,8 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 				configFile, role.CertFile(role.UserPostgres), role.KeyFile(role.UserPostgres), role.CAFile,
 			}},
 		},
-	), nil
-}
-
-// ownerSQL makes Cinc's owner. Its password goes in hashed, so that PostgreSQL's log can't hold it.
-func ownerSQL(password secrets.Secret) []byte {
-	var b strings.Builder
-	fmt.Fprintf(&b, "CREATE ROLE %s LOGIN CREATEDB CREATEROLE PASSWORD '%s';\n",
-		UserOwner, secrets.PostgresMD5(UserOwner, password).Reveal())
-	// The roles that Cinc makes through it must have md5 hashes: its driver knows no SCRAM.
-	fmt.Fprintf(&b, "ALTER ROLE %s SET password_encryption = 'md5';\n", UserOwner)
-	return []byte(b.String())
+	)
+	return append(plan, pgbackrest.Schedule(in, copied)...), nil
 }
 
 // Joiner decides how the machine's etcd member starts.
@@ -192,6 +193,7 @@ func (Role) Ready(in role.Inputs) []role.Probe {
 // Verify returns what must hold in a sealed database image.
 func (Role) Verify(recipe cluster.Recipe) []role.Check {
 	checks := append(base.Verify(), etcd.Verify()...)
+	checks = append(checks, pgbackrest.Verify()...)
 	return append(checks,
 		base.DisabledUnits(Unit, debianUnit),
 		role.Check{
