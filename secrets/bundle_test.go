@@ -104,11 +104,11 @@ func TestAddMissing(t *testing.T) {
 		added  []string
 	}{
 		{"nothing to add", func(*cluster.Resolved) {}, 0, nil},
-		{"a new node", grown, 0, []string{"postgres-3"}},
-		{"a new address", func(r *cluster.Resolved) { r.Nodes[1].Address = netip.MustParseAddr("10.20.0.99") }, 0, []string{"postgres-2"}},
+		{"a new node", grown, 0, []string{"a certificate for postgres-3"}},
+		{"a new address", func(r *cluster.Resolved) { r.Nodes[1].Address = netip.MustParseAddr("10.20.0.99") }, 0, []string{"a certificate for postgres-2"}},
 		{"a node that left", func(r *cluster.Resolved) { r.Nodes = r.Nodes[:2] }, 0, nil},
 		{"not yet ending", func(*cluster.Resolved) {}, LeafLifetime - RenewBefore, nil},
-		{"soon ending", func(*cluster.Resolved) {}, LeafLifetime - RenewBefore + time.Second, []string{"postgres-1", "postgres-2", "heartbeat-1", "operator"}},
+		{"soon ending", func(*cluster.Resolved) {}, LeafLifetime - RenewBefore + time.Second, []string{"a certificate for postgres-1", "a certificate for postgres-2", "a certificate for heartbeat-1", "a certificate for the operator"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			b, r := testBundle(t), testCluster()
@@ -129,7 +129,7 @@ func TestAddMissing(t *testing.T) {
 				t.Errorf("not whole afterwards: %v", err)
 			}
 			for _, name := range test.added {
-				delete(before.Nodes, name)
+				delete(before.Nodes, strings.TrimPrefix(name, "a certificate for "))
 			}
 			for name, pair := range before.Nodes {
 				if !pair.Key.Equal(b.Nodes[name].Key) {
@@ -208,20 +208,6 @@ func TestCheck(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
-	}
-}
-
-func TestExpiring(t *testing.T) {
-	b := testBundle(t)
-	if got := b.Expiring(now.Add(LeafLifetime - RenewBefore)); len(got) != 0 {
-		t.Errorf("too early: %v", got)
-	}
-	var names []string
-	for _, expiry := range b.Expiring(now.Add(CALifetime - RenewBefore + time.Second)) {
-		names = append(names, expiry.Name)
-	}
-	if diff := cmp.Diff([]string{"CA", "heartbeat-1", "operator", "postgres-1", "postgres-2"}, names); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 

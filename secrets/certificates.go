@@ -23,8 +23,11 @@ const day = 24 * time.Hour
 const (
 	CALifetime   = 10 * 365 * day
 	LeafLifetime = 2 * 365 * day
-	// RenewBefore is how long before its end a certificate is replaced by AddMissing and listed by Expiring.
+	// RenewBefore is how long before its end a certificate is replaced by AddMissing and warned of.
 	RenewBefore = 60 * day
+	// CARenewBefore is how long before its end a CA is warned of: what it signs later than that lasts less than a
+	// LeafLifetime.
+	CARenewBefore = LeafLifetime + RenewBefore
 	// backdate allows for machines whose clock is behind when they boot.
 	backdate = time.Hour
 )
@@ -53,6 +56,25 @@ func (b *Bundle) authority() (*authority, error) {
 	return &authority{b.Cluster, pair.Leaf, pair}, nil
 }
 
+// trusted returns the certificates of every CA that machines trust, PEM: the one that signs first.
+func (b *Bundle) trusted() string {
+	trusted := b.CA.Certificate
+	if b.NextCA != nil {
+		trusted += b.NextCA.Certificate
+	}
+	return trusted + b.PreviousCA
+}
+
+// signed tells whether a CA of the bundle signed the certificate.
+func (b *Bundle) signed(certificate *x509.Certificate) bool {
+	for _, pair := range []KeyPair{b.CA, {Certificate: b.PreviousCA}} {
+		if ca, err := pair.X509(); err == nil && certificate.CheckSignatureFrom(ca) == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // newAuthority makes a CA that signs leaves and nothing else.
 func newAuthority(name string, now time.Time) (KeyPair, error) {
 	return issue(&x509.Certificate{
@@ -67,12 +89,24 @@ func newAuthority(name string, now time.Time) (KeyPair, error) {
 }
 
 // node makes a node's leaf. One leaf serves and dials for every program on the machine: etcd uses the same one for its
-// clients and its peers, so it must allow both.
+// clients and its peers, so it must allow both. A node whose address is not known before it boots is known by its name
+// alone; all instances of a group share its one leaf.
 func (a *authority) node(node cluster.Node, now time.Time) (KeyPair, error) {
 	leaf := a.leaf(Identity{Cluster: a.cluster, Node: node.Name}, node.Name, now)
 	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	leaf.DNSNames = []string{node.Name, "localhost"}
-	leaf.IPAddresses = []net.IP{node.Address.AsSlice(), net.IPv4(127, 0, 0, 1).To4()}
+	leaf.IPAddresses = []net.IP{net.IPv4(127, 0, 0, 1).To4()}
+	if node.Address.IsValid() {
+		leaf.IPAddresses = append([]net.IP{node.Address.AsSlice()}, leaf.IPAddresses...)
+	}
+	return issue(leaf, a)
+}
+
+// front makes the certificate that clients see. It speaks for nobody inside the cluster, and can only serve.
+func (a *authority) front(domain string, now time.Time) (KeyPair, error) {
+	leaf := a.template(domain, now)
+	leaf.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
+	leaf.DNSNames = []string{domain}
 	return issue(leaf, a)
 }
 
@@ -84,6 +118,12 @@ func (a *authority) operator(now time.Time) (KeyPair, error) {
 }
 
 func (a *authority) leaf(identity Identity, name string, now time.Time) *x509.Certificate {
+	leaf := a.template(name, now)
+	leaf.URIs = []*url.URL{identity.uri()}
+	return leaf
+}
+
+func (a *authority) template(name string, now time.Time) *x509.Certificate {
 	notAfter := now.Add(LeafLifetime)
 	if notAfter.After(a.certificate.NotAfter) {
 		notAfter = a.certificate.NotAfter
@@ -94,7 +134,6 @@ func (a *authority) leaf(identity Identity, name string, now time.Time) *x509.Ce
 		NotAfter:              notAfter,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		BasicConstraintsValid: true,
-		URIs:                  []*url.URL{identity.uri()},
 	}
 }
 

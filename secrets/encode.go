@@ -10,21 +10,27 @@ import (
 	"io"
 )
 
-// The formats of the two files that hold revealed secrets: the one this release writes is the one it reads.
+// The formats of the two files that hold revealed secrets. A file is written in the first format that has all that is in
+// it: one of a cluster that is a database and nothing else is the same as before there were other tiers, so that agents
+// in older images read it.
 const (
-	bundleFormat = 1
-	scopedFormat = 1
+	formatDatabase = 1 // certificates and the database's passwords
+	formatTiers    = 2 // the other tiers, a CA that is being replaced, age recipients
 )
 
-// The files' shapes. Secret redacts itself in JSON, so what is revealed is revealed here, field by field.
+// The files' shapes. Secret redacts itself in JSON, so what is revealed is revealed here and in field.go.
 type (
 	bundleFile struct {
-		Format   int                 `json:"format"`
-		Cluster  string              `json:"cluster"`
-		CA       pairFile            `json:"ca"`
-		Operator pairFile            `json:"operator"`
-		Nodes    map[string]pairFile `json:"nodes"`
-		Postgres postgresFile        `json:"postgres"`
+		Format     int                 `json:"format"`
+		Cluster    string              `json:"cluster"`
+		Recipients []string            `json:"recipients,omitempty"`
+		CA         pairFile            `json:"ca"`
+		NextCA     *pairFile           `json:"nextCA,omitempty"`
+		PreviousCA string              `json:"previousCA,omitempty"`
+		Operator   pairFile            `json:"operator"`
+		Nodes      map[string]pairFile `json:"nodes"`
+		Postgres   *postgresFile       `json:"postgres,omitempty"`
+		tiersFile
 	}
 	scopedFile struct {
 		Format   int           `json:"format"`
@@ -33,26 +39,41 @@ type (
 		CA       string        `json:"ca"`
 		Leaf     pairFile      `json:"leaf"`
 		Postgres *postgresFile `json:"postgres,omitempty"`
+		tiersFile
+	}
+	// tiersFile is what formatTiers has of the tiers.
+	tiersFile struct {
+		Cinc       *cincFile       `json:"cinc,omitempty"`
+		OpenSearch *openSearchFile `json:"openSearch,omitempty"`
+		Front      *pairFile       `json:"front,omitempty"`
+		Backup     *backupFile     `json:"backup,omitempty"`
 	}
 	pairFile struct {
 		Certificate string `json:"certificate"`
 		Key         string `json:"key"`
 	}
-	postgresFile struct {
-		Superuser   string `json:"superuser"`
-		Replication string `json:"replication"`
-		Rewind      string `json:"rewind"`
-		Owner       string `json:"owner"`
-		RestAPI     string `json:"restAPI"`
-	}
 )
+
+func tiersOf(c *Cinc, o *OpenSearch, front *KeyPair, b *Backup) tiersFile {
+	return tiersFile{(*cincFile)(c), (*openSearchFile)(o), revealOptional(front), (*backupFile)(b)}
+}
+
+// whole tells whether no tier lacks a value.
+func (t tiersFile) whole() bool {
+	return (t.Cinc == nil || (*Cinc)(t.Cinc).fields().whole()) &&
+		(t.OpenSearch == nil || (*OpenSearch)(t.OpenSearch).fields().whole()) &&
+		(t.Front == nil || t.Front.hide().whole()) &&
+		(t.Backup == nil || (*Backup)(t.Backup).whole())
+}
 
 // Encode returns the machine's secrets file: JSON with the values revealed, the same bytes for the same secrets.
 func (s Scoped) Encode() ([]byte, error) {
-	file := scopedFile{Format: scopedFormat, Cluster: s.Cluster, Node: s.Node, CA: s.CA, Leaf: revealPair(s.Leaf)}
-	if s.Postgres != nil {
-		revealed := revealPostgres(*s.Postgres)
-		file.Postgres = &revealed
+	file := scopedFile{
+		Format: formatDatabase, Cluster: s.Cluster, Node: s.Node, CA: s.CA, Leaf: revealPair(s.Leaf),
+		Postgres: (*postgresFile)(s.Postgres), tiersFile: tiersOf(s.Cinc, s.OpenSearch, s.Front, s.Backup),
+	}
+	if file.tiersFile != (tiersFile{}) {
+		file.Format = formatTiers
 	}
 	return encode(file)
 }
@@ -60,15 +81,18 @@ func (s Scoped) Encode() ([]byte, error) {
 // DecodeScoped reads what Encode wrote. An unknown field or format is refused: it would be a secret that nobody uses.
 func DecodeScoped(data []byte) (Scoped, error) {
 	var file scopedFile
-	if err := decode(data, scopedFormat, &file); err != nil {
+	format, err := decode(data, &file)
+	if err != nil {
 		return Scoped{}, fmt.Errorf("secrets of a machine: %w", err)
 	}
-	s := Scoped{Cluster: file.Cluster, Node: file.Node, CA: file.CA, Leaf: file.Leaf.hide()}
-	if file.Postgres != nil {
-		hidden := file.Postgres.hide()
-		s.Postgres = &hidden
+	if format == formatDatabase && file.tiersFile != (tiersFile{}) {
+		return Scoped{}, fmt.Errorf("secrets of a machine: format %d has no such tiers", format)
 	}
-	if s.Cluster == "" || s.Node == "" || s.CA == "" || !s.Leaf.whole() || (s.Postgres != nil && !s.Postgres.whole()) {
+	s := Scoped{
+		Cluster: file.Cluster, Node: file.Node, CA: file.CA, Leaf: file.Leaf.hide(), Postgres: (*Postgres)(file.Postgres),
+		Cinc: (*Cinc)(file.Cinc), OpenSearch: (*OpenSearch)(file.OpenSearch), Front: file.Front.hideOptional(), Backup: (*Backup)(file.Backup),
+	}
+	if s.Cluster == "" || s.Node == "" || s.CA == "" || !s.Leaf.whole() || (s.Postgres != nil && !s.Postgres.fields().whole()) || !file.whole() {
 		return Scoped{}, errors.New("secrets of a machine: a value is missing: render the machine's seed again")
 	}
 	return s, nil
@@ -80,73 +104,6 @@ func Digest(encoded []byte) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-func (b *Bundle) encode() ([]byte, error) {
-	file := bundleFile{
-		Format:   bundleFormat,
-		Cluster:  b.Cluster,
-		CA:       revealPair(b.CA),
-		Operator: revealPair(b.Operator),
-		Nodes:    make(map[string]pairFile, len(b.Nodes)),
-		Postgres: revealPostgres(b.Postgres),
-	}
-	for name, pair := range b.Nodes {
-		file.Nodes[name] = revealPair(pair)
-	}
-	return encode(file)
-}
-
-// decodeBundle also proves that every key belongs to its certificate, and every certificate to the CA and to its owner:
-// a file damaged by hand is found out here, not by a machine that cannot join.
-func decodeBundle(data []byte) (*Bundle, error) {
-	var file bundleFile
-	if err := decode(data, bundleFormat, &file); err != nil {
-		return nil, err
-	}
-	b := &Bundle{
-		Cluster:  file.Cluster,
-		CA:       file.CA.hide(),
-		Operator: file.Operator.hide(),
-		Nodes:    make(map[string]KeyPair, len(file.Nodes)),
-		Postgres: file.Postgres.hide(),
-	}
-	if b.Cluster == "" || !b.Postgres.whole() {
-		return nil, errors.New("the cluster's name or a password is missing")
-	}
-	ca, err := b.authority()
-	if err != nil {
-		return nil, err
-	}
-	if err := ca.vouches(b.Operator, Identity{Cluster: b.Cluster, Operator: true}); err != nil {
-		return nil, fmt.Errorf("%s: %w", operatorName, err)
-	}
-	for name, pair := range file.Nodes {
-		b.Nodes[name] = pair.hide()
-		if err := ca.vouches(b.Nodes[name], Identity{Cluster: b.Cluster, Node: name}); err != nil {
-			return nil, fmt.Errorf("node %s: %w", name, err)
-		}
-	}
-	return b, nil
-}
-
-// vouches tells whether the CA signed the pair for its owner.
-func (a *authority) vouches(pair KeyPair, owner Identity) error {
-	parsed, err := pair.paired()
-	if err != nil {
-		return err
-	}
-	if err := parsed.Leaf.CheckSignatureFrom(a.certificate); err != nil {
-		return fmt.Errorf("certificate is not from this bundle's CA: %w", err)
-	}
-	identity, err := IdentityOf(parsed.Leaf)
-	if err != nil {
-		return err
-	}
-	if identity != owner {
-		return fmt.Errorf("certificate speaks for %s, expected %s", identity, owner)
-	}
-	return nil
-}
-
 func encode(file any) ([]byte, error) {
 	text, err := json.MarshalIndent(file, "", "  ")
 	if err != nil {
@@ -155,26 +112,26 @@ func encode(file any) ([]byte, error) {
 	return append(text, '\n'), nil
 }
 
-// decode reads one JSON value of the expected format into file, and nothing else.
-func decode(data []byte, expected int, file any) error {
+// decode reads one JSON value of a known format into file, and nothing else.
+func decode(data []byte, file any) (format int, err error) {
 	var head struct {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
-		return quiet(err, data)
+		return 0, quiet(err, data)
 	}
-	if head.Format != expected {
-		return fmt.Errorf("format %d, but this cincbake reads format %d: use the release that wrote it", head.Format, expected)
+	if head.Format < formatDatabase || head.Format > formatTiers {
+		return 0, fmt.Errorf("format %d, but this cincbake reads format %d and %d: use the release that wrote it", head.Format, formatDatabase, formatTiers)
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(file); err != nil {
-		return quiet(err, data)
+		return 0, quiet(err, data)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("something follows the end of the JSON object")
+		return 0, errors.New("something follows the end of the JSON object")
 	}
-	return nil
+	return head.Format, nil
 }
 
 // quiet words a JSON error without the value that it is about, which may be a secret.
@@ -182,6 +139,8 @@ func quiet(err error, data []byte) error {
 	var wrongType *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
+	case errors.As(err, &wrongType) && wrongType.Offset == 0: // from inside a group, which does not know where it stands
+		return fmt.Errorf("wrong type of value at %q", wrongType.Field)
 	case errors.As(err, &wrongType):
 		return fmt.Errorf("line %d: wrong type of value at %q", line(data, wrongType.Offset), wrongType.Field)
 	case errors.As(err, &syntax):
@@ -201,26 +160,23 @@ func (p pairFile) hide() KeyPair { return KeyPair{p.Certificate, New(p.Key)} }
 
 func (p KeyPair) whole() bool { return p.Certificate != "" && !p.Key.IsZero() }
 
-func revealPostgres(p Postgres) postgresFile {
-	return postgresFile{
-		Superuser:   p.Superuser.Reveal(),
-		Replication: p.Replication.Reveal(),
-		Rewind:      p.Rewind.Reveal(),
-		Owner:       p.Owner.Reveal(),
-		RestAPI:     p.RestAPI.Reveal(),
+func revealOptional(p *KeyPair) *pairFile {
+	if p == nil {
+		return nil
 	}
+	file := revealPair(*p)
+	return &file
 }
 
-func (p postgresFile) hide() Postgres {
-	return Postgres{
-		Superuser:   New(p.Superuser),
-		Replication: New(p.Replication),
-		Rewind:      New(p.Rewind),
-		Owner:       New(p.Owner),
-		RestAPI:     New(p.RestAPI),
+func (p *pairFile) hideOptional() *KeyPair {
+	if p == nil {
+		return nil
 	}
+	pair := p.hide()
+	return &pair
 }
 
-func (p Postgres) whole() bool {
-	return !p.Superuser.IsZero() && !p.Replication.IsZero() && !p.Rewind.IsZero() && !p.Owner.IsZero() && !p.RestAPI.IsZero()
+// whole : a bucket's key has two halves.
+func (b *Backup) whole() bool {
+	return b.fields().whole() && b.S3KeyID.IsZero() == b.S3KeySecret.IsZero()
 }

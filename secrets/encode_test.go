@@ -59,7 +59,7 @@ func TestDecodeScopedRefuses(t *testing.T) {
 	for _, test := range []struct{ name, content, want string }{
 		{"nothing", "", "not JSON"},
 		{"an unknown field", strings.Replace(whole, `"node"`, `"rootPassword": "FAKE-X", "node"`, 1), `unknown field "rootPassword"`},
-		{"a future format", strings.Replace(whole, `"format": 1`, `"format": 2`, 1), "format 2, but this cincbake reads format 1"},
+		{"a future format", strings.Replace(whole, `"format": 1`, `"format": 3`, 1), "format 3, but this cincbake reads format 1 and 2"},
 		{"no key", strings.Replace(whole, `FAKE-KEY \u003c\u0026\u003e\n`, "", 1), "a value is missing"},
 		{"no password", strings.Replace(whole, "FAKE-3", "", 1), "a value is missing"},
 		{"a list", "[]", "wrong type"},
@@ -108,22 +108,22 @@ func FuzzDecodeBundle(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	encoded, err := b.encode()
+	encoded, err := b.Encode()
 	if err != nil {
 		f.Fatal(err)
 	}
 	f.Add(encoded)
 	f.Add([]byte(`{"format":1,"cluster":"prod","nodes":null}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		decoded, err := decodeBundle(data)
+		decoded, err := DecodeBundle(data)
 		if err != nil {
 			return
 		}
-		encoded, err := decoded.encode()
+		encoded, err := decoded.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := decodeBundle(encoded); err != nil || !cmp.Equal(decoded, again) {
+		if again, err := DecodeBundle(encoded); err != nil || !cmp.Equal(decoded, again) {
 			t.Fatalf("what was accepted does not survive encoding: %v", err)
 		}
 	})

@@ -30,13 +30,31 @@ func newPassword() Secret {
 	return New(string(password))
 }
 
-func newPostgres() Postgres {
-	return Postgres{
-		Superuser:   newPassword(),
-		Replication: newPassword(),
-		Rewind:      newPassword(),
-		Owner:       newPassword(),
-		RestAPI:     newPassword(),
+// hexadecimal returns what draws that many lower-case hexadecimal digits, an even number of them.
+func hexadecimal(digits int) func() Secret {
+	return func() Secret {
+		random := make([]byte, digits/2)
+		_, _ = rand.Read(random) // never fails: it ends the program instead
+		return New(hex.EncodeToString(random))
+	}
+}
+
+func (p *Postgres) fields() group {
+	return group{
+		{name: "superuser", secret: &p.Superuser, draw: newPassword},
+		{name: "replication", secret: &p.Replication, draw: newPassword},
+		{name: "rewind", secret: &p.Rewind, draw: newPassword},
+		{name: "owner", secret: &p.Owner, draw: newPassword},
+		{name: "restAPI", secret: &p.RestAPI, draw: newPassword},
+	}
+}
+
+func (b *Backup) fields() group {
+	return group{
+		{name: "cipher", secret: &b.Cipher, draw: newPassword},
+		{name: "s3KeyID", secret: &b.S3KeyID, optional: true},
+		{name: "s3KeySecret", secret: &b.S3KeySecret, optional: true},
+		{name: "sftpKey", secret: &b.SFTPKey, optional: true},
 	}
 }
 

@@ -16,7 +16,7 @@ type KeyPair struct {
 type Scoped struct {
 	Cluster string
 	Node    string
-	CA      string  // the CA's certificate, PEM
+	CA      string  // the certificates of the CAs to trust, PEM: one, or two while one replaces the other
 	Leaf    KeyPair // serves and dials for every program on the machine; its names are the node's name and address
 	// Postgres holds the database passwords; nil for roles that run no database.
 	Postgres *Postgres
@@ -87,17 +87,32 @@ type Postgres struct {
 	RestAPI     Secret // Patroni's REST API, for calls that change something
 }
 
-// Scope returns the part of the bundle that a machine may hold: its own leaf, and the database passwords only where a
-// database runs.
+// Scope returns the part of the bundle that a machine may hold: its own leaf, and of everything else what its role uses.
+// A node of the pool that is not launched yet has one too.
 func (b *Bundle) Scope(node cluster.Node) (Scoped, error) {
 	leaf, ok := b.Nodes[node.Name]
 	if !ok {
 		return Scoped{}, fmt.Errorf("no certificate for %s among the secrets of cluster %s: %s", node.Name, b.Cluster, remedy)
 	}
-	scoped := Scoped{Cluster: b.Cluster, Node: node.Name, CA: b.CA.Certificate, Leaf: leaf}
-	if node.Role == cluster.RolePostgres {
-		postgres := b.Postgres
-		scoped.Postgres = &postgres
+	scoped := Scoped{Cluster: b.Cluster, Node: node.Name, CA: b.trusted(), Leaf: leaf}
+	switch node.Role {
+	case cluster.RolePostgres:
+		scoped.Postgres, scoped.Backup = clone(b.Postgres), clone(b.Backup)
+	case cluster.RoleOpenSearch:
+		scoped.OpenSearch = clone(b.OpenSearch)
+	case cluster.RoleAPI:
+		scoped.Cinc, scoped.Front = clone(b.Cinc), clone(b.Front)
+	case cluster.RoleStandalone:
+		scoped.Cinc, scoped.Front, scoped.Backup = clone(b.Cinc), clone(b.Front), clone(b.Backup)
 	}
 	return scoped, nil
+}
+
+// clone keeps a machine's part apart from the bundle, so that changing one changes nothing of the other.
+func clone[T any](value *T) *T {
+	if value == nil {
+		return nil
+	}
+	copied := *value
+	return &copied
 }

@@ -26,7 +26,7 @@ func holders() map[string]any {
 		"map":        map[string]Secret{"k": s},
 		"key pair":   KeyPair{Certificate: "public", Key: s},
 		"scoped":     Scoped{Leaf: KeyPair{Key: s}, Postgres: &Postgres{Superuser: s, RestAPI: s}},
-		"bundle":     &Bundle{CA: KeyPair{Key: s}, Nodes: map[string]KeyPair{"postgres-1": {Key: s}}, Postgres: Postgres{Owner: s}},
+		"bundle":     &Bundle{CA: KeyPair{Key: s}, Nodes: map[string]KeyPair{"postgres-1": {Key: s}}, Postgres: &Postgres{Owner: s}},
 		"unexported": hidden{s},
 		"deeper":     &struct{ inner []hidden }{[]hidden{{s}}},
 	}

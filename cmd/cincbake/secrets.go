@@ -11,6 +11,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/secrets/store"
 )
 
 func newSecrets() *cobra.Command {
@@ -54,13 +55,13 @@ the same seeds.`,
 // provide sees to it that the bundle at path holds all that the cluster needs, and returns what it made for that.
 func provide(path string, r *cluster.Resolved) (made []string, err error) {
 	now := time.Now()
-	bundle, err := secrets.Load(path)
+	bundle, err := store.Load(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if bundle, err = secrets.Generate(r, now); err != nil {
 			return nil, err
 		}
-		return []string{"the CA", "the passwords", "certificates for " + count(len(r.Nodes), "machine") + " and the operator"}, bundle.Save(path)
+		return []string{"the CA", "the passwords", "certificates for " + count(len(r.Nodes), "machine") + " and the operator"}, store.Save(bundle, path)
 	case err != nil:
 		return nil, err
 	}
@@ -68,8 +69,5 @@ func provide(path string, r *cluster.Resolved) (made []string, err error) {
 	if err != nil || len(added) == 0 {
 		return nil, err
 	}
-	for _, name := range added {
-		made = append(made, "a certificate for "+name)
-	}
-	return made, bundle.Replace(path)
+	return added, store.Replace(bundle, path)
 }

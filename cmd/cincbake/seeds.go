@@ -8,11 +8,12 @@ import (
 	"github.com/cincbake/cincbake/cloudinit/schema"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/secrets/store"
 )
 
 // loadBundle reads the cluster's secrets and checks that they cover every machine.
 func loadBundle(path string, r *cluster.Resolved) (*secrets.Bundle, error) {
-	bundle, err := secrets.Load(path)
+	bundle, err := store.Load(path)
 	if err != nil {
 		return nil, err
 	}

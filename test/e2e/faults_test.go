@@ -13,6 +13,7 @@ import (
 	"github.com/cincbake/cincbake/lab/drill"
 	"github.com/cincbake/cincbake/operate"
 	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/secrets/store"
 )
 
 // The longest that clients may be without an acknowledged write.
@@ -255,7 +256,7 @@ func (b *bench) load(t *testing.T) (*cluster.Resolved, *secrets.Bundle) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bundle, err := secrets.Load(spec.SecretsPath())
+	bundle, err := store.Load(spec.SecretsPath())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,133 @@
+package secrets
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
+)
+
+// CAStage is how far one CA has replaced the other. A machine trusts what its seed told it, so a new CA must be trusted
+// everywhere before it signs anything, and the old one may go only when nothing that it signed is in use: three steps,
+// with all machines replaced, one at a time, after each of the first two.
+type CAStage string
+
+// The stages of a CA's replacement.
+const (
+	CASteady     CAStage = "steady"     // one CA
+	CAIntroduced CAStage = "introduced" // machines learn to trust the next CA; the old one signs
+	CASwitched   CAStage = "switched"   // the new CA signs; machines still trust the previous one
+)
+
+// CAStage returns where the bundle stands.
+func (b *Bundle) CAStage() CAStage {
+	switch {
+	case b.NextCA != nil:
+		return CAIntroduced
+	case b.PreviousCA != "":
+		return CASwitched
+	}
+	return CASteady
+}
+
+// next says what an operator does at a stage that is not the last.
+func (s CAStage) next() string {
+	const proceed = "replace every machine with its new seed, one at a time, then run cincbake secrets rotate ca --continue"
+	switch s {
+	case CAIntroduced:
+		return "give clients that trust the CA the next one as well (cincbake secrets show --reveal nextCA.certificate), " + proceed
+	case CASwitched:
+		return proceed
+	}
+	return "done"
+}
+
+// RotateCA takes the next step of replacing the CA and returns what is to be done before the step after it. Going on with
+// a replacement that is under way must be said, since nothing here can know whether the machines were replaced: going on
+// too soon cuts the cluster apart.
+func (b *Bundle) RotateCA(r *cluster.Resolved, proceed bool, now time.Time) (next string, err error) {
+	if err := b.belongsTo(r); err != nil {
+		return "", err
+	}
+	stage := b.CAStage()
+	switch {
+	case stage != CASteady && !proceed:
+		return "", exit.Errorf(exit.Unsafe, "the CA is being replaced already: %s", stage.next())
+	case stage == CASteady && proceed:
+		return "", exit.Errorf(exit.Invalid, "no replacement of the CA is under way: leave out --continue to begin one")
+	case stage == CASteady:
+		ca, err := newAuthority(b.Cluster, now)
+		if err != nil {
+			return "", err
+		}
+		b.NextCA = &ca
+	case stage == CAIntroduced:
+		if err := b.switchCA(r, now); err != nil {
+			return "", err
+		}
+	case stage == CASwitched:
+		if err := b.retireCA(r, now); err != nil {
+			return "", err
+		}
+	}
+	return b.CAStage().next(), nil
+}
+
+// switchCA makes the next CA the one that signs, and has it sign everything anew.
+func (b *Bundle) switchCA(r *cluster.Resolved, now time.Time) error {
+	ownFront := b.Front != nil && !b.importedFront()
+	b.PreviousCA, b.CA, b.NextCA = b.CA.Certificate, *b.NextCA, nil
+	if _, err := b.renewLeaves(r, ownFront, now); err != nil {
+		return err
+	}
+	return b.renewOperator(now)
+}
+
+// retireCA forgets the previous CA, and with it the certificates of nodes that left before the switch.
+func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
+	previous := b.PreviousCA
+	b.PreviousCA = ""
+	for name, pair := range b.Nodes {
+		if certificate, err := pair.X509(); err != nil || !b.signed(certificate) {
+			delete(b.Nodes, name)
+		}
+	}
+	if err := b.Check(r, now); err != nil {
+		b.PreviousCA = previous
+		return fmt.Errorf("the previous CA is still needed: %w", err)
+	}
+	return nil
+}
+
+// renewLeaves signs a new certificate for every machine, and for the domain where the CA signs that.
+func (b *Bundle) renewLeaves(r *cluster.Resolved, ownFront bool, now time.Time) (renewed []string, err error) {
+	ca, err := b.authority()
+	if err != nil {
+		return nil, err
+	}
+	for _, node := range machines(r) {
+		if b.Nodes[node.Name], err = ca.node(node, now); err != nil {
+			return renewed, err
+		}
+		renewed = append(renewed, "nodes."+node.Name)
+	}
+	if ownFront && needsFront(r) {
+		front, err := ca.front(r.Domain, now)
+		if err != nil {
+			return renewed, err
+		}
+		b.Front = &front
+		renewed = append(renewed, "front")
+	}
+	return renewed, nil
+}
+
+func (b *Bundle) renewOperator(now time.Time) error {
+	ca, err := b.authority()
+	if err != nil {
+		return err
+	}
+	b.Operator, err = ca.operator(now)
+	return err
+}
