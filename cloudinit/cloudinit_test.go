@@ -3,7 +3,6 @@ package cloudinit_test
 import (
 	"bytes"
 	"flag"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,55 +12,9 @@ import (
 
 	"github.com/cincbake/cincbake/cloudinit"
 	"github.com/cincbake/cincbake/cluster"
-	"github.com/cincbake/cincbake/secrets"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files (and fail, so that a forgotten flag hides nothing)")
-
-func testCluster() *cluster.Resolved {
-	return &cluster.Resolved{
-		Name:     "prod",
-		Platform: cluster.OnPrem,
-		Image:    cluster.Image{OS: "debian-13", Arch: "amd64"},
-		Network: cluster.Network{
-			Prefix:    netip.MustParsePrefix("10.20.0.0/24"),
-			Gateway:   netip.MustParseAddr("10.20.0.1"),
-			DNS:       []netip.Addr{netip.MustParseAddr("10.20.0.2"), netip.MustParseAddr("10.20.0.3")},
-			NTP:       []netip.Addr{netip.MustParseAddr("10.20.0.2")},
-			Interface: "eth0",
-		},
-		Postgres: &cluster.Postgres{Version: 17},
-		Access:   cluster.Access{SSH: []string{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFakeFakeFakeFakeFakeFakeFakeFakeFakeFakeFake ops"}},
-		Nodes: []cluster.Node{
-			{Name: "postgres-1", Role: cluster.RolePostgres, Slot: 1, Address: netip.MustParseAddr("10.20.0.31"), Disk: "/dev/vdb"},
-			{Name: "postgres-2", Role: cluster.RolePostgres, Slot: 2, Address: netip.MustParseAddr("10.20.0.32"), Disk: "/dev/vdb"},
-			{Name: "heartbeat-1", Role: cluster.RoleHeartbeat, Slot: 1, Address: netip.MustParseAddr("10.20.0.33")},
-		},
-	}
-}
-
-// fakeSecrets are a node's secrets with markers in place of every value: golden files hold no key and no password.
-func fakeSecrets(node cluster.Node) secrets.Scoped {
-	scoped := secrets.Scoped{
-		Cluster: "prod",
-		Node:    node.Name,
-		CA:      "FAKE-CA-CERTIFICATE\n",
-		Leaf: secrets.KeyPair{
-			Certificate: "FAKE-CERTIFICATE-OF-" + node.Name + "\n",
-			Key:         secrets.New("FAKE-KEY-OF-" + node.Name + "\n"),
-		},
-	}
-	if node.Role == cluster.RolePostgres {
-		scoped.Postgres = &secrets.Postgres{
-			Superuser:   secrets.New("FAKE-SUPERUSER-PASSWORD"),
-			Replication: secrets.New("FAKE-REPLICATION-PASSWORD"),
-			Rewind:      secrets.New("FAKE-REWIND-PASSWORD"),
-			Owner:       secrets.New("FAKE-OWNER-PASSWORD"),
-			RestAPI:     secrets.New("FAKE-REST-PASSWORD"),
-		}
-	}
-	return scoped
-}
 
 func render(tb testing.TB, r *cluster.Resolved, node cluster.Node) cloudinit.Seed {
 	tb.Helper()
@@ -74,6 +27,15 @@ func render(tb testing.TB, r *cluster.Resolved, node cluster.Node) cloudinit.See
 
 func files(seed cloudinit.Seed) map[string][]byte {
 	return map[string][]byte{"meta-data": seed.MetaData, "user-data": seed.UserData, "network-config": seed.NetworkConfig}
+}
+
+func image(tb testing.TB, seed cloudinit.Seed) []byte {
+	tb.Helper()
+	image, err := seed.ISO()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return image
 }
 
 func golden(t *testing.T, path string, got []byte) {

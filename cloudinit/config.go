@@ -8,7 +8,8 @@ const AdminUser = "ops"
 // cloudConfig is the one cloud-config part of a seed. One, because cloud-init lets the lists of a later part replace
 // those of an earlier one. It runs no command: what a machine does at boot is the agent's.
 type cloudConfig struct {
-	Hostname text `yaml:"hostname"`
+	// Hostname is left out for a group's machines: they share their user data, and the platform names each.
+	Hostname text `yaml:"hostname,omitempty"`
 	// PreserveHostname false: a machine that is made anew from the same disk takes its new name.
 	PreserveHostname bool `yaml:"preserve_hostname"`
 	// ManageEtcHosts localhost keeps the one line that resolves the own name, and leaves the others to the agent.
@@ -32,8 +33,8 @@ type user struct {
 	SSHAuthorizedKeys []text `yaml:"ssh_authorized_keys"`
 }
 
-// writeFile holds its content as plain text. A NoCloud seed has no size limit that packing would serve, a reader sees
-// what the machine gets, and a scanner that looks for private keys finds a seed that has leaked.
+// writeFile holds its content as plain text: a reader sees what the machine gets, and a scanner that looks for private keys
+// finds a seed that has leaked. A NoCloud seed has no size limit, and user data is packed as a whole.
 type writeFile struct {
 	Path        text `yaml:"path"`
 	Owner       text `yaml:"owner"`
@@ -41,18 +42,16 @@ type writeFile struct {
 	Content     text `yaml:"content"`
 }
 
-func newCloudConfig(r *cluster.Resolved, node cluster.Node, document, secrets []byte) cloudConfig {
+func newCloudConfig(r *cluster.Resolved, node cluster.Node, files ...writeFile) cloudConfig {
 	config := cloudConfig{
-		Hostname:       text(node.Name),
 		ManageEtcHosts: "localhost",
 		DisableRoot:    true,
 		SSHGenKeyTypes: []text{"ed25519"},
 		Users:          []user{},
-		// The secrets come last: where they are, the document is too.
-		WriteFiles: []writeFile{
-			{Path: DocumentPath, Owner: "root:root", Permissions: "0600", Content: text(document)},
-			{Path: SecretsPath, Owner: "root:root", Permissions: "0600", Content: text(secrets)},
-		},
+		WriteFiles:     files,
+	}
+	if node.Slot > 0 {
+		config.Hostname = text(node.Name)
 	}
 	if len(r.Access.SSH) > 0 {
 		config.Users = append(config.Users, user{
@@ -67,13 +66,18 @@ func newCloudConfig(r *cluster.Resolved, node cluster.Node, document, secrets []
 	return config
 }
 
-// header makes the file a cloud-config. The comment is for whoever opens it.
-const header = "#cloud-config\n# Written by cincbake render. It holds secrets of the machine.\n"
+// private is a file that only root may read.
+func private(path string, content []byte) writeFile {
+	return writeFile{Path: text(path), Owner: "root:root", Permissions: "0600", Content: text(content)}
+}
 
-func (c cloudConfig) encode() ([]byte, error) {
+// header makes a file a cloud-config. The comment is for whoever opens it.
+const header = "#cloud-config\n# Written by cincbake render. "
+
+func (c cloudConfig) encode(remark string) ([]byte, error) {
 	body, err := marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	return append([]byte(header), body...), nil
+	return append([]byte(header+remark+"\n"), body...), nil
 }

@@ -2,19 +2,36 @@ package cloudinit
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
+
+	"github.com/cincbake/cincbake/cluster"
 )
 
 // Encode returns the document's file: the same bytes for the same document.
 func (d Document) Encode() ([]byte, error) {
-	text, err := json.MarshalIndent(d, "", "  ")
+	_, file, err := d.encode()
+	return file, err
+}
+
+// encode returns the document's instance id and file.
+func (d Document) encode() (instanceID string, file []byte, err error) {
+	text, err := json.Marshal(d)
 	if err != nil {
-		return nil, fmt.Errorf("encode node document: %w", err)
+		return "", nil, fmt.Errorf("encode node document: %w", err)
 	}
-	return append(text, '\n'), nil
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, text, "", "  "); err != nil {
+		return "", nil, fmt.Errorf("encode node document: %w", err)
+	}
+	indented.WriteByte('\n')
+	sum := sha256.Sum256(text)
+	return "i-" + d.Node + "-" + hex.EncodeToString(sum[:6]), indented.Bytes(), nil
 }
 
 // DecodeDocument reads what Encode wrote. It refuses another format and any field it does not know, since ignoring one
@@ -43,6 +60,7 @@ func decodeDocument(data []byte) (Document, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
+	decoder.UseNumber()
 	var document Document
 	if err := decoder.Decode(&document); err != nil {
 		return Document{}, fmt.Errorf("%w: image and seed come from different releases of cincbake: bake and render with the same one", err)
@@ -50,8 +68,47 @@ func decodeDocument(data []byte) (Document, error) {
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Document{}, errors.New("something follows the end of the JSON object")
 	}
+	if err := restoreNumbers(document.Cluster.Cinc); err != nil {
+		return Document{}, err
+	}
+	if (document.Secrets == "") == (document.SecretStore == nil) {
+		return Document{}, errors.New("either secrets or secretStore must say where this machine's secrets are: render it again")
+	}
 	if _, err := document.Cluster.Node(document.Node); err != nil {
 		return Document{}, err
 	}
 	return document, nil
+}
+
+// restoreNumbers makes the numbers among Cinc Server's settings what they were before JSON, which has one kind of them: integers.
+func restoreNumbers(cinc *cluster.Cinc) error {
+	if cinc == nil {
+		return nil
+	}
+	for _, group := range cinc.Settings {
+		for key, value := range group {
+			whole, err := restoreNumber(value)
+			if err != nil {
+				return fmt.Errorf("cinc.settings: %s: %w", key, err)
+			}
+			group[key] = whole
+		}
+	}
+	return nil
+}
+
+func restoreNumber(value any) (any, error) {
+	switch value := value.(type) {
+	case json.Number:
+		return strconv.Atoi(value.String())
+	case []any:
+		for i, item := range value {
+			whole, err := restoreNumber(item)
+			if err != nil {
+				return nil, err
+			}
+			value[i] = whole
+		}
+	}
+	return value, nil
 }

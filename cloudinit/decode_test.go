@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"github.com/cincbake/cincbake/cloudinit"
+	"github.com/cincbake/cincbake/cluster"
 )
 
 func document(tb testing.TB) []byte {
 	tb.Helper()
-	r := testCluster()
-	seed := render(tb, r, r.Nodes[0])
+	r := selfHosted()
+	seed := render(tb, r, r.NodesOf(cluster.RolePostgres)[0])
 	return []byte(written(tb, seed.UserData)[cloudinit.DocumentPath])
 }
 
@@ -23,6 +24,9 @@ func TestDecodeDocumentRefuses(t *testing.T) {
 		{"an unknown field", `"node":`, `"role": "x", "node":`, `node document: json: unknown field "role": image and seed come from different releases`},
 		{"an unknown field inside", `"gateway":`, `"mtu": 9000, "gateway":`, `node document: json: unknown field "mtu"`},
 		{"a node that is not in the cluster", `"node": "postgres-1"`, `"node": "postgres-9"`, `node document: cluster prod has no node "postgres-9"`},
+		{"no secrets", `"secrets": "sha256`, `"secrets": "", "recipe": "sha256`, "node document: either secrets or secretStore"},
+		{"two places for secrets", `"cluster": {`, `"secretStore": {"kind": "aws-secrets-manager", "name": "x"}, "cluster": {`, "node document: either secrets or secretStore"},
+		{"a broken number", `"cluster": {`, `"cluster": {"cinc": {"version": "15", "settings": {"a": {"b": [1, 1.5]}}},`, `node document: cinc.settings: b: strconv.Atoi: parsing "1.5"`},
 		{"a bad address", `"10.20.0.33"`, `"10.20.0.333"`, `node document: ParseAddr("10.20.0.333")`},
 		{"half a document", `"cluster": {`, ``, "node document: invalid character"},
 	} {
@@ -44,6 +48,8 @@ func TestDecodeDocumentRefuses(t *testing.T) {
 
 func FuzzDecodeDocument(f *testing.F) {
 	f.Add(document(f))
+	cloud := onAWS(selfHosted())
+	f.Add([]byte(written(f, userData(f, cloud, cloud.Nodes[0]).Text)[cloudinit.DocumentPath]))
 	f.Add([]byte(`{"format":1,"node":"a","cluster":{"nodes":[{"name":"a","address":""}],"network":{"prefix":""}}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		decoded, err := cloudinit.DecodeDocument(data)

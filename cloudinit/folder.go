@@ -83,16 +83,21 @@ func swap(dir, fresh, old string) error {
 
 // holds tells whether dir has exactly these files, all of them private.
 func holds(dir string, files map[string][]byte) bool {
-	private := func(path string) bool {
-		info, err := os.Lstat(path)
-		return err == nil && info.Mode().Perm()&0o077 == 0
-	}
 	for name, content := range files {
-		path := filepath.Join(dir, name)
-		found, err := os.ReadFile(path) //nolint:gosec // a fixed name below the folder that the operator named
-		if err != nil || !bytes.Equal(found, content) || !private(path) {
+		if !isFile(filepath.Join(dir, name), content) {
 			return false
 		}
 	}
-	return private(dir)
+	return isPrivate(dir)
+}
+
+// isFile tells whether path is a private file with this content.
+func isFile(path string, content []byte) bool {
+	found, err := os.ReadFile(path) //nolint:gosec // below the folder that the operator named
+	return err == nil && bytes.Equal(found, content) && isPrivate(path)
+}
+
+func isPrivate(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Perm()&0o077 == 0
 }

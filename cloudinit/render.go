@@ -5,12 +5,14 @@ import (
 	"fmt"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/secrets"
 )
 
 // Seed is what cloud-init's NoCloud data source reads on one machine. It holds the machine's secrets, so it prints as its
 // instance id.
 type Seed struct {
+	Node          string
 	InstanceID    string
 	MetaData      []byte
 	UserData      []byte
@@ -28,7 +30,8 @@ type metaData struct {
 	LocalHostname text `yaml:"local-hostname"`
 }
 
-// Render makes the seed of one node of the cluster: the same bytes for the same cluster, node and secrets.
+// Render makes the seed of one node of an on-premises cluster, or of a slot of its API pool that is not launched yet: the
+// same bytes for the same cluster, node and secrets.
 func Render(r *cluster.Resolved, node cluster.Node, scoped secrets.Scoped) (Seed, error) {
 	seed, err := render(r, node, scoped)
 	if err != nil {
@@ -38,12 +41,12 @@ func Render(r *cluster.Resolved, node cluster.Node, scoped secrets.Scoped) (Seed
 }
 
 func render(r *cluster.Resolved, node cluster.Node, scoped secrets.Scoped) (Seed, error) {
-	known, err := r.Node(node.Name)
+	if r.Platform != cluster.OnPrem {
+		return Seed{}, exit.Errorf(exit.Invalid, "machines of cluster %s start on %s from launch templates, where a seed's secrets could be read: render user-data", r.Name, r.Platform)
+	}
+	document, err := NewDocument(r, node)
 	if err != nil {
 		return Seed{}, err
-	}
-	if known != node {
-		return Seed{}, fmt.Errorf("cluster %s has another node of that name", r.Name)
 	}
 	if scoped.Cluster != r.Name || scoped.Node != node.Name {
 		return Seed{}, fmt.Errorf("the secrets are those of %s in cluster %s", scoped.Node, scoped.Cluster)
@@ -52,22 +55,18 @@ func render(r *cluster.Resolved, node cluster.Node, scoped secrets.Scoped) (Seed
 	if err != nil {
 		return Seed{}, err
 	}
-	document := Document{
-		Format:  DocumentFormat,
-		Node:    node.Name,
-		Recipe:  r.Recipe(node.Role).Digest(),
-		Secrets: secrets.Digest(encodedSecrets),
-		Cluster: *r,
-	}
-	encodedDocument, err := document.Encode()
+	document.Secrets = secrets.Digest(encodedSecrets)
+	id, encodedDocument, err := document.encode()
 	if err != nil {
 		return Seed{}, err
 	}
 
-	seed := Seed{InstanceID: document.InstanceID()}
+	// The secrets come last: where they are, the document is too.
+	config := newCloudConfig(r, node, private(DocumentPath, encodedDocument), private(SecretsPath, encodedSecrets))
+	seed := Seed{Node: node.Name, InstanceID: id}
 	var metaErr, networkErr, userErr error
 	seed.MetaData, metaErr = marshal(metaData{text(seed.InstanceID), text(node.Name)})
 	seed.NetworkConfig, networkErr = marshal(newNetworkConfig(r, node))
-	seed.UserData, userErr = newCloudConfig(r, node, encodedDocument, encodedSecrets).encode()
+	seed.UserData, userErr = config.encode("It holds secrets of the machine.")
 	return seed, errors.Join(metaErr, networkErr, userErr)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,29 +22,31 @@ import (
 )
 
 func TestGoldenSeeds(t *testing.T) {
-	r := testCluster()
-	for _, role := range cluster.Roles() {
-		if len(r.NodesOf(role)) == 0 {
-			t.Errorf("no golden seed of role %s", role)
+	missing := cluster.Roles()
+	for name, r := range onPremises() {
+		for _, node := range oneOfEach(r) {
+			missing = slices.DeleteFunc(missing, func(role cluster.Role) bool { return role == node.Role })
+			seed := render(t, r, node)
+			for file, content := range files(seed) {
+				golden(t, filepath.Join(name, node.Name, file), content)
+			}
+			if err := schema.Check(seed); err != nil {
+				t.Errorf("%s: cloud-init would not accept it:\n%v", node.Name, err)
+			}
+			again := render(t, r, node)
+			if !cmp.Equal(files(seed), files(again)) || seed.InstanceID != again.InstanceID || !bytes.Equal(image(t, seed), image(t, again)) {
+				t.Errorf("%s: rendered twice, two results", node.Name)
+			}
 		}
 	}
-	for _, node := range r.Nodes {
-		seed := render(t, r, node)
-		for name, content := range files(seed) {
-			golden(t, node.Name+"/"+name, content)
-		}
-		if err := schema.Check(seed); err != nil {
-			t.Errorf("%s: cloud-init would not accept it:\n%v", node.Name, err)
-		}
-		if again := render(t, r, node); !cmp.Equal(files(seed), files(again)) || seed.InstanceID != again.InstanceID {
-			t.Errorf("%s: rendered twice, two results", node.Name)
-		}
+	if len(missing) > 0 {
+		t.Errorf("no golden seed of roles %v", missing)
 	}
 }
 
 // What cloud-init writes is what the agent reads, and both files fit each other.
 func TestSeedReachesTheAgent(t *testing.T) {
-	r := testCluster()
+	r := selfHosted()
 	for _, node := range r.Nodes {
 		seed := render(t, r, node)
 		files := written(t, seed.UserData)
@@ -51,13 +54,11 @@ func TestSeedReachesTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := cloudinit.Document{
-			Format:  cloudinit.DocumentFormat,
-			Node:    node.Name,
-			Recipe:  r.Recipe(node.Role).Digest(),
-			Secrets: secrets.Digest([]byte(files[cloudinit.SecretsPath])),
-			Cluster: *r,
+		want, err := cloudinit.NewDocument(r, node)
+		if err != nil {
+			t.Fatal(err)
 		}
+		want.Secrets = secrets.Digest([]byte(files[cloudinit.SecretsPath]))
 		if diff := cmp.Diff(want, document, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})); diff != "" {
 			t.Errorf("document (-want +got):\n%s", diff)
 		}
@@ -132,6 +133,7 @@ func TestRenderRefuses(t *testing.T) {
 	moved.Address = netip.MustParseAddr("10.20.0.99")
 	foreign := fakeSecrets(node)
 	foreign.Cluster = "test"
+	unknown := selfHosted()
 	broken := testCluster()
 	broken.Access.SSH = []string{"ssh-ed25519 \xff"}
 	for _, test := range []struct {
@@ -143,6 +145,8 @@ func TestRenderRefuses(t *testing.T) {
 	}{
 		{"another slot's secrets", r, node, fakeSecrets(other), "seed of postgres-1: the secrets are those of postgres-2 in cluster prod"},
 		{"another cluster's secrets", r, node, foreign, "seed of postgres-1: the secrets are those of postgres-1 in cluster test"},
+		{"a slot that the pool lacks", unknown, cluster.Node{Name: "api-11", Role: cluster.RoleAPI, Slot: 11}, fakeSecrets(node), "seed of api-11: cluster prod has no API slot 11"},
+		{"a machine of a launch template", onAWS(selfHosted()), node, fakeSecrets(node), "seed of postgres-1: machines of cluster prod start on aws from launch templates, where a seed's secrets could be read: render user-data"},
 		{"an unknown node", r, cluster.Node{Name: "postgres-9"}, fakeSecrets(node), `seed of postgres-9: cluster prod has no node "postgres-9"`},
 		{"a node that is not the cluster's", r, moved, fakeSecrets(node), "seed of postgres-1: cluster prod has another node of that name"},
 		{"bytes that are no text", broken, node, fakeSecrets(node), "seed of postgres-1: encode YAML: a text is not valid UTF-8"},
@@ -161,7 +165,7 @@ func TestInstanceIDFollowsTheDocument(t *testing.T) {
 	for name, change := range map[string]func(*cluster.Resolved){
 		"another peer's address": func(r *cluster.Resolved) { r.Nodes[2].Address = netip.MustParseAddr("10.20.0.99") },
 		"another gateway":        func(r *cluster.Resolved) { r.Network.Gateway = netip.MustParseAddr("10.20.0.254") },
-		"another release":        func(r *cluster.Resolved) { r.Postgres.Version = 13 },
+		"another release":        func(r *cluster.Resolved) { r.Postgres.Version = 16 },
 		"nobody gets in":         func(r *cluster.Resolved) { r.Access.SSH = nil },
 	} {
 		r := testCluster()

@@ -54,19 +54,21 @@ func compile(name string, text []byte, part string) (*jsonschema.Schema, error) 
 // Check tells whether cloud-init accepts the seed's user-data and network-config. Its error has a line per problem, in
 // the order of the files, like "user-data:7:5: /users/0/shell: …".
 func Check(seed cloudinit.Seed) error {
-	problems, err := check("user-data", seed.UserData, cloudConfig)
-	if err != nil {
-		return err
-	}
-	if !bytes.HasPrefix(seed.UserData, []byte("#cloud-config\n")) {
+	return errors.Join(CheckUserData(seed.UserData), join(check("network-config", seed.NetworkConfig, networkConfig)))
+}
+
+// CheckUserData tells whether cloud-init accepts a cloud-config. Its error is like Check's.
+func CheckUserData(text []byte) error {
+	problems, err := check("user-data", text, cloudConfig)
+	if !bytes.HasPrefix(text, []byte("#cloud-config\n")) {
 		problems = append([]problem{{"user-data", 1, 1, "", "the first line must be #cloud-config"}}, problems...)
 	}
-	inNetwork, err := check("network-config", seed.NetworkConfig, networkConfig)
-	if err != nil {
-		return err
-	}
-	var all []error
-	for _, p := range append(problems, inNetwork...) {
+	return join(problems, err)
+}
+
+func join(problems []problem, err error) error {
+	all := []error{err}
+	for _, p := range problems {
 		all = append(all, p)
 	}
 	return errors.Join(all...)
