@@ -98,9 +98,8 @@ type Cinc struct {
 	Version string `json:"version"` // full, like 15.10.91
 	// Package is where a bake gets it.
 	Package Package `json:"-"`
-	// Settings are the user's own lines of cinc-server.rb: group, key, value (string, int, bool, or a list of those). The
-	// group "" holds top-level settings.
-	Settings map[string]map[string]any `json:"settings,omitempty"`
+	// Settings are the user's own lines of cinc-server.rb.
+	Settings Settings `json:"settings,omitempty"`
 	// PreConfigure runs before a machine is configured for the first time, PostReady once it is ready. The programs are in
 	// the image: the user's own, baked in. Empty: none.
 	PreConfigure []string `json:"preConfigure,omitempty"`

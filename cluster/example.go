@@ -1,28 +1,42 @@
 package cluster
 
 import (
-	_ "embed" // the example's text
+	"embed"
 	"fmt"
+	"slices"
+	"strings"
 )
 
-//go:embed example/self-hosted-onprem.yaml
-var selfHostedOnPrem string
+//go:embed example/*.yaml
+var examples embed.FS
+
+// Topologies lists the topologies that have an example, the smallest first.
+func Topologies() []Topology { return []Topology{Standalone, Managed, SelfHosted} }
+
+// Platforms lists the platforms.
+func Platforms() []Platform { return []Platform{OnPrem, AWS} }
 
 // Example returns the commented spec that "cincbake init" writes for a topology and a platform.
 func Example(topology Topology, platform Platform) (string, error) {
-	switch topology {
-	case SelfHosted:
-	case Managed, Standalone:
-		return "", fmt.Errorf("topology %s: this release builds only the database tier of %s clusters (use --topology %s)", topology, SelfHosted, SelfHosted)
-	default:
-		return "", fmt.Errorf("topology %s: there is no such topology (use --topology %s)", show(string(topology)), SelfHosted)
+	if !slices.Contains(Topologies(), topology) {
+		return "", fmt.Errorf("topology %s: there is no such topology (use %s)", show(string(topology)), oneOf(Topologies()))
 	}
-	switch platform {
-	case OnPrem:
-		return selfHostedOnPrem, nil
-	case AWS:
-		return "", fmt.Errorf("platform aws: this release does not build clusters on AWS yet (use --platform %s)", OnPrem)
-	default:
-		return "", fmt.Errorf("platform %s: there is no such platform (use --platform %s)", show(string(platform)), OnPrem)
+	if !slices.Contains(Platforms(), platform) {
+		return "", fmt.Errorf("platform %s: there is no such platform (use %s)", show(string(platform)), oneOf(Platforms()))
 	}
+	text, err := examples.ReadFile(fmt.Sprintf("example/%s-%s.yaml", topology, platform))
+	if err != nil {
+		return "", fmt.Errorf("example of a %s cluster on %s: %w", topology, platform, err)
+	}
+	return string(text), nil
+}
+
+// oneOf lists words as people do, like "a, b or c".
+func oneOf[word ~string](words []word) string {
+	var list []string
+	for _, w := range words {
+		list = append(list, string(w))
+	}
+	last := len(list) - 1
+	return strings.Join(list[:last], ", ") + " or " + list[last]
 }

@@ -57,7 +57,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 	}
 	if s.Cinc != nil {
 		resolved.Cinc = &Cinc{
-			Version: s.Cinc.Version, Package: s.packageOf(s.Cinc.Package, read.cincDigest), Settings: s.Cinc.Settings,
+			Version: string(s.Cinc.Version), Package: s.packageOf(s.Cinc.Package, read.cincDigest), Settings: s.Cinc.Settings,
 			PreConfigure: s.Cinc.Hooks.PreConfigure, PostReady: s.Cinc.Hooks.PostReady,
 		}
 	}
@@ -140,12 +140,12 @@ func (s *Spec) postgres(os OS) (*Postgres, error) {
 }
 
 func (s *Spec) opensearch() *OpenSearch {
-	resolved := &OpenSearch{Version: cmp.Or(s.OpenSearch.Version, defaultOpenSearch)}
+	resolved := &OpenSearch{Version: cmp.Or(string(s.OpenSearch.Version), defaultOpenSearch)}
 	nodes := len(s.OpenSearch.Nodes)
 	if e := s.OpenSearch.External; e != nil {
 		nodes = e.Nodes
 		resolved.External = &ExternalOpenSearch{URL: strings.TrimSuffix(e.URL, "/"), Nodes: e.Nodes, User: cmp.Or(e.User, defaultSearchUser)}
-		resolved.Version = cmp.Or(s.OpenSearch.Version, defaultExternalOpenSearch)
+		resolved.Version = cmp.Or(string(s.OpenSearch.Version), defaultExternalOpenSearch)
 	}
 	resolved.Shards, resolved.Replicas = indexShape(nodes)
 	return resolved
@@ -201,9 +201,9 @@ func (s *Spec) packageOf(p PackageSpec, fileDigest string) Package {
 func (p PackageSpec) digest() string {
 	switch {
 	case p.SHA256 != "":
-		return "sha256:" + strings.ToLower(p.SHA256)
+		return "sha256:" + strings.ToLower(string(p.SHA256))
 	case p.SHA512 != "":
-		return "sha512:" + strings.ToLower(p.SHA512)
+		return "sha512:" + strings.ToLower(string(p.SHA512))
 	}
 	return ""
 }

@@ -3,6 +3,7 @@ package cluster
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -77,13 +78,20 @@ func rolesOf(r *Resolved) []Role {
 	return list
 }
 
-// TestExampleIsTheOneInTheFolder keeps what init writes and what the repository shows the same.
+// TestExampleIsTheOneInTheFolder keeps what init writes and what the repository shows the same, and each what it is called.
 func TestExampleIsTheOneInTheFolder(t *testing.T) {
-	text, err := Example(SelfHosted, OnPrem)
-	if err != nil {
-		t.Fatal(err)
+	for _, topology := range Topologies() {
+		for _, platform := range Platforms() {
+			text, err := Example(topology, platform)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, fmt.Sprintf("../examples/%s-%s/cluster.yaml", topology, platform), text)
+			if r := resolve(t, text); r.Topology() != topology || r.Platform != platform {
+				t.Errorf("the example of %s on %s is %s on %s", topology, platform, r.Topology(), r.Platform)
+			}
+		}
 	}
-	golden(t, "../examples/self-hosted-onprem/cluster.yaml", text)
 }
 
 // TestExampleHint: what the comments of the example tell people to write must load too.
@@ -97,18 +105,16 @@ func TestExampleHint(t *testing.T) {
 		t.Fatalf("the example no longer has %q and %q", list, hint)
 	}
 	resolved := resolve(t, strings.Replace(text, list, hint+"]", 1))
-	if got := resolved.Nodes[1]; got.Disk != "/dev/vdc" || got.Address.String() != "10.20.0.32" {
+	if got := resolved.NodesOf(RolePostgres)[1]; got.Disk != "/dev/vdc" || got.Address.String() != "10.20.0.32" {
 		t.Errorf("got %+v", got)
 	}
 }
 
 func TestExampleRefusals(t *testing.T) {
 	for _, test := range []struct{ topology, platform, want string }{
-		{"standalone", "onprem", "topology standalone: this release builds only"},
-		{"managed", "aws", "topology managed: this release builds only"},
-		{"self-hosted", "aws", "platform aws: this release does not build"},
-		{"selfhosted", "onprem", `topology "selfhosted": there is no such topology`},
-		{"self-hosted", "vmware", `platform "vmware": there is no such platform`},
+		{"selfhosted", "onprem", `topology "selfhosted": there is no such topology (use standalone, managed or self-hosted)`},
+		{"mixed", "onprem", `topology "mixed": there is no such topology`},
+		{"self-hosted", "vmware", `platform "vmware": there is no such platform (use onprem or aws)`},
 	} {
 		if text, err := Example(Topology(test.topology), Platform(test.platform)); text != "" || err == nil || !strings.HasPrefix(err.Error(), test.want) {
 			t.Errorf("Example(%s, %s) = %q, %v; want %s", test.topology, test.platform, text, err, test.want)
@@ -220,21 +226,37 @@ func TestSecretsPath(t *testing.T) {
 // checkResolved checks what everything downstream relies on.
 func checkResolved(t *testing.T, r *Resolved) {
 	t.Helper()
-	if voters := len(r.Voters()); voters < 3 || voters%2 == 0 {
+	if voters := len(r.Voters()); voters != 0 && (voters < 3 || voters%2 == 0) {
 		t.Errorf("%d voters", voters)
 	}
 	addresses, names := map[netip.Addr]bool{}, map[string]bool{}
 	for _, n := range r.Nodes {
-		if !r.Network.Prefix.Contains(n.Address) || n.Address == r.Network.Gateway {
+		if r.Platform == OnPrem && (!r.Network.Prefix.Contains(n.Address) || n.Address == r.Network.Gateway || addresses[n.Address]) {
 			t.Errorf("%s has the address %s", n.Name, n.Address)
 		}
-		if n.Role == RolePostgres && n.Disk == "" {
+		if n.Role == RolePostgres && n.Disk == "" && (n.Placement == nil || n.Placement.VolumeGiB == 0) {
 			t.Errorf("%s has no disk", n.Name)
+		}
+		if names[n.Name] {
+			t.Errorf("two machines are called %s", n.Name)
 		}
 		addresses[n.Address], names[n.Name] = true, true
 	}
-	if len(addresses) != len(r.Nodes) || len(names) != len(r.Nodes) {
-		t.Errorf("machines share addresses or names: %+v", r.Nodes)
+	if (r.API == nil) != (r.Cinc == nil) || (r.API == nil) != (r.Domain == "") {
+		t.Errorf("API %v, Cinc %v, domain %q", r.API, r.Cinc, r.Domain)
+	}
+	if r.API != nil && r.Platform == OnPrem && (len(r.API.Pool) != r.API.Max || r.API.Min > r.API.Max) {
+		t.Errorf("the pool is %+v", r.API)
+	}
+	for _, role := range rolesOf(r) {
+		recipe := r.Recipe(role)
+		text, err := json.Marshal(recipe)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if back, err := DecodeRecipe(text); err != nil || back != recipe {
+			t.Errorf("the recipe of %s does not survive: %v, %v", role, back, err)
+		}
 	}
 	text, err := json.Marshal(r)
 	if err != nil {

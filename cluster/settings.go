@@ -1,11 +1,59 @@
 package cluster
 
 import (
+	"bytes"
+	"encoding/json"
+	"fmt"
 	"reflect"
 	"strings"
 
 	"gopkg.in/yaml.v3"
 )
+
+// Settings are lines of cinc-server.rb: group, key, value (string, int, bool, or a []any of those). The group "" holds the
+// top-level settings, which stand in the spec beside the groups.
+type Settings map[string]map[string]any
+
+// UnmarshalJSON reads whole numbers as the int that they were.
+func (s *Settings) UnmarshalJSON(text []byte) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	var settings map[string]map[string]any
+	if err := decoder.Decode(&settings); err != nil {
+		return err
+	}
+	for group := range settings {
+		for key, value := range settings[group] {
+			value, err := settingFromJSON(value)
+			if err != nil {
+				return fmt.Errorf("setting %s.%s: %w", group, key, err)
+			}
+			settings[group][key] = value
+		}
+	}
+	*s = settings
+	return nil
+}
+
+func settingFromJSON(value any) (any, error) {
+	switch v := value.(type) {
+	case string, bool:
+		return v, nil
+	case json.Number:
+		number, err := v.Int64()
+		return int(number), err
+	case []any:
+		for i := range v {
+			item, err := settingFromJSON(v[i])
+			if _, nested := item.([]any); err != nil || nested {
+				return nil, fmt.Errorf("a list of %T", v[i])
+			}
+			v[i] = item
+		}
+		return v, nil
+	}
+	return nil, fmt.Errorf("a value of type %T", value)
+}
 
 // settings decodes the user's lines of cinc-server.rb: scalars at the top and in groups, and lists of scalars.
 func (d *decoder) settings(node *yaml.Node, path string) Settings {

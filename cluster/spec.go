@@ -71,7 +71,7 @@ type NetworkSpec struct {
 
 // CincSpec is the Cinc Server.
 type CincSpec struct {
-	Version  string      `yaml:"version" required:"15.10.91"`
+	Version  Literal     `yaml:"version" required:"15.10.91"`
 	Package  PackageSpec `yaml:"package" required:"{url: https://…, sha256: …}"`
 	Settings Settings    `yaml:"settings"`
 	Hooks    HooksSpec   `yaml:"hooks"`
@@ -80,16 +80,21 @@ type CincSpec struct {
 // PackageSpec is where a bake gets a package that the distribution does not have: a URL with its digest, a file, or the
 // vendor's own lookup.
 type PackageSpec struct {
-	URL      string `yaml:"url"`
-	File     string `yaml:"file"`
-	SHA256   string `yaml:"sha256"`
-	SHA512   string `yaml:"sha512"`
-	Official bool   `yaml:"official"`
+	URL      string  `yaml:"url"`
+	File     string  `yaml:"file"`
+	SHA256   Literal `yaml:"sha256"`
+	SHA512   Literal `yaml:"sha512"`
+	Official bool    `yaml:"official"`
 }
 
-// Settings are lines of cinc-server.rb: group, key, value (string, int, bool, or a list of those). The group "" holds the
-// top-level settings, which stand in the file beside the groups.
-type Settings map[string]map[string]any
+// Literal is text that needs no quotes where YAML would take it for a number, like the version 1.3.
+type Literal string
+
+// UnmarshalText takes the text as it stands in the file.
+func (l *Literal) UnmarshalText(text []byte) error {
+	*l = Literal(text)
+	return nil
+}
 
 // HooksSpec are programs of the user's own, which are in the image.
 type HooksSpec struct {
@@ -146,7 +151,7 @@ type ExternalPostgresSpec struct {
 
 // OpenSearchSpec is the search tier: nodes, or somebody else's search cluster.
 type OpenSearchSpec struct {
-	Version      string                  `yaml:"version"`
+	Version      Literal                 `yaml:"version"`
 	Package      PackageSpec             `yaml:"package"`
 	Nodes        []NodeSpec              `yaml:"nodes"`
 	Disk         string                  `yaml:"disk" only:"onprem"`
