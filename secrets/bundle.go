@@ -218,6 +218,21 @@ func (b *Bundle) Warnings(r *cluster.Resolved, now time.Time) []string {
 
 const operatorName = "operator"
 
+// section returns the fields of one of the bundle's groups, none where the bundle does not have it.
+func (b *Bundle) section(name string) group {
+	switch {
+	case name == "postgres" && b.Postgres != nil:
+		return b.Postgres.fields()
+	case name == "cinc" && b.Cinc != nil:
+		return b.Cinc.fields()
+	case name == "openSearch" && b.OpenSearch != nil:
+		return b.OpenSearch.fields()
+	case name == "backup" && b.Backup != nil:
+		return b.Backup.fields()
+	}
+	return nil
+}
+
 func (b *Bundle) belongsTo(r *cluster.Resolved) error {
 	if b.Cluster != r.Name {
 		return exit.Errorf(exit.Invalid, "these are the secrets of cluster %s, not of %s: name the right file under secrets.file", b.Cluster, r.Name)

@@ -39,11 +39,13 @@ func (s CAStage) next() string {
 		return "give clients that trust the CA the next one as well (cincbake secrets show --reveal nextCA.certificate), " + proceed
 	case CASwitched:
 		return proceed
+	case CASteady:
 	}
-	return "done"
+	return ""
 }
 
-// RotateCA takes the next step of replacing the CA and returns what is to be done before the step after it. Going on with
+// RotateCA takes the next step of replacing the CA and returns what is to be done before the step after it, nothing after
+// the last. What it did is not to be saved when it fails. Going on with
 // a replacement that is under way must be said, since nothing here can know whether the machines were replaced: going on
 // too soon cuts the cluster apart.
 func (b *Bundle) RotateCA(r *cluster.Resolved, proceed bool, now time.Time) (next string, err error) {
@@ -76,17 +78,18 @@ func (b *Bundle) RotateCA(r *cluster.Resolved, proceed bool, now time.Time) (nex
 
 // switchCA makes the next CA the one that signs, and has it sign everything anew.
 func (b *Bundle) switchCA(r *cluster.Resolved, now time.Time) error {
-	ownFront := b.Front != nil && !b.importedFront()
+	renew := append(b.leaves(r), operatorName) // before the switch: which CA signed what clients see matters
 	b.PreviousCA, b.CA, b.NextCA = b.CA.Certificate, *b.NextCA, nil
-	if _, err := b.renewLeaves(r, ownFront, now); err != nil {
-		return err
+	for _, name := range renew {
+		if err := b.resign(r, name, now); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
 	}
-	return b.renewOperator(now)
+	return nil
 }
 
 // retireCA forgets the previous CA, and with it the certificates of nodes that left before the switch.
 func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
-	previous := b.PreviousCA
 	b.PreviousCA = ""
 	for name, pair := range b.Nodes {
 		if certificate, err := pair.X509(); err != nil || !b.signed(certificate) {
@@ -94,40 +97,7 @@ func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
 		}
 	}
 	if err := b.Check(r, now); err != nil {
-		b.PreviousCA = previous
 		return fmt.Errorf("the previous CA is still needed: %w", err)
 	}
 	return nil
-}
-
-// renewLeaves signs a new certificate for every machine, and for the domain where the CA signs that.
-func (b *Bundle) renewLeaves(r *cluster.Resolved, ownFront bool, now time.Time) (renewed []string, err error) {
-	ca, err := b.authority()
-	if err != nil {
-		return nil, err
-	}
-	for _, node := range machines(r) {
-		if b.Nodes[node.Name], err = ca.node(node, now); err != nil {
-			return renewed, err
-		}
-		renewed = append(renewed, "nodes."+node.Name)
-	}
-	if ownFront && needsFront(r) {
-		front, err := ca.front(r.Domain, now)
-		if err != nil {
-			return renewed, err
-		}
-		b.Front = &front
-		renewed = append(renewed, "front")
-	}
-	return renewed, nil
-}
-
-func (b *Bundle) renewOperator(now time.Time) error {
-	ca, err := b.authority()
-	if err != nil {
-		return err
-	}
-	b.Operator, err = ca.operator(now)
-	return err
 }

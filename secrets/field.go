@@ -116,7 +116,9 @@ func (c *cincFile) MarshalJSON() ([]byte, error)       { return (*Cinc)(c).field
 func (o *openSearchFile) MarshalJSON() ([]byte, error) { return (*OpenSearch)(o).fields().reveal() }
 func (b *backupFile) MarshalJSON() ([]byte, error)     { return (*Backup)(b).fields().reveal() }
 
-func (p *postgresFile) UnmarshalJSON(data []byte) error   { return (*Postgres)(p).fields().hide(data) }
-func (c *cincFile) UnmarshalJSON(data []byte) error       { return (*Cinc)(c).fields().hide(data) }
-func (o *openSearchFile) UnmarshalJSON(data []byte) error { return (*OpenSearch)(o).fields().hide(data) }
-func (b *backupFile) UnmarshalJSON(data []byte) error     { return (*Backup)(b).fields().hide(data) }
+func (p *postgresFile) UnmarshalJSON(data []byte) error { return (*Postgres)(p).fields().hide(data) }
+func (c *cincFile) UnmarshalJSON(data []byte) error     { return (*Cinc)(c).fields().hide(data) }
+func (o *openSearchFile) UnmarshalJSON(data []byte) error {
+	return (*OpenSearch)(o).fields().hide(data)
+}
+func (b *backupFile) UnmarshalJSON(data []byte) error { return (*Backup)(b).fields().hide(data) }

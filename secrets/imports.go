@@ -134,6 +134,7 @@ func (b *Bundle) Import(r *cluster.Resolved, in Imports, now time.Time) (changed
 		if !given {
 			continue
 		}
+		value = New(trimmed(value.Reveal()))
 		err := i.check(value.Reveal())
 		switch {
 		case !i.wanted(r):
@@ -168,6 +169,15 @@ func (b *Bundle) Import(r *cluster.Resolved, in Imports, now time.Time) (changed
 	return changed, exit.As(exit.Invalid, errors.Join(problems...))
 }
 
+// trimmed takes off the end of line that editors and shells put behind a word, and sees to the one behind a key.
+func trimmed(value string) string {
+	value = strings.TrimRight(value, "\r\n")
+	if strings.HasPrefix(value, "-----BEGIN ") {
+		value += "\n"
+	}
+	return value
+}
+
 // Unmet lists what the cluster cannot do without and nobody has imported.
 func (b *Bundle) Unmet(r *cluster.Resolved) []Importable {
 	var unmet []Importable
@@ -196,22 +206,15 @@ func (b *Bundle) holdsImport(r *cluster.Resolved, name string) bool {
 
 // importTo returns where an import is kept, and makes room for it.
 func (b *Bundle) importTo(name string) *Secret {
-	section, _, _ := strings.Cut(name, ".")
-	var g group
-	switch section {
-	case "cinc":
-		if b.Cinc == nil {
-			b.Cinc = &Cinc{}
-		}
-		g = b.Cinc.fields()
-	case "backup":
-		if b.Backup == nil {
-			b.Backup = &Backup{}
-		}
-		g = b.Backup.fields()
+	section, word, _ := strings.Cut(name, ".")
+	switch {
+	case section == "cinc" && b.Cinc == nil:
+		b.Cinc = &Cinc{}
+	case section == "backup" && b.Backup == nil:
+		b.Backup = &Backup{}
 	}
-	for _, f := range g {
-		if section+"."+f.name == name {
+	for _, f := range b.section(section) {
+		if f.name == word {
 			return f.secret
 		}
 	}

@@ -29,7 +29,7 @@ type Item struct {
 	Ends time.Time
 	// Fingerprint tells two values apart without showing either: of a certificate the usual SHA-256, of a secret that was
 	// drawn here the first digits of its own. Nobody can guess what was drawn; a password that somebody chose could be
-	// guessed from a fingerprint, so what was imported has none.
+	// guessed from a fingerprint, so what can be imported has none.
 	Fingerprint string
 }
 
@@ -47,21 +47,13 @@ func (b *Bundle) Items() []Item {
 	for _, name := range slices.Sorted(maps.Keys(b.Nodes)) {
 		l.pair("nodes."+name, b.Nodes[name], false)
 	}
-	if b.Postgres != nil {
-		l.group("postgres", b.Postgres.fields())
-	}
-	if b.Cinc != nil {
-		l.group("cinc", b.Cinc.fields())
-	}
-	if b.OpenSearch != nil {
-		l.group("openSearch", b.OpenSearch.fields())
+	for _, section := range []string{"postgres", "cinc", "openSearch"} {
+		l.group(section, b.section(section))
 	}
 	if b.Front != nil {
 		l.pair("front", *b.Front, b.importedFront())
 	}
-	if b.Backup != nil {
-		l.group("backup", b.Backup.fields())
-	}
+	l.group("backup", b.section("backup"))
 	return l
 }
 
@@ -94,7 +86,8 @@ func (l *itemList) group(section string, g group) {
 		case strings.HasPrefix(f.value(), "-----BEGIN "):
 			item.Kind = KindKey
 		}
-		item.Fingerprint = fingerprint(item.Value, slices.ContainsFunc(Importables(), func(i Importable) bool { return i.Name == item.Name }))
+		chosen := slices.ContainsFunc(Importables(), func(i Importable) bool { return i.Name == item.Name })
+		item.Fingerprint = fingerprint(item.Value, chosen)
 		*l = append(*l, item)
 	}
 }

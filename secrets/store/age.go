@@ -51,18 +51,10 @@ func checkRecipients(path string, recipients []string) error {
 func parseRecipients(texts []string) ([]age.Recipient, error) {
 	recipients := make([]age.Recipient, 0, len(texts))
 	for i, text := range texts {
-		var (
-			recipient age.Recipient
-			err       error
-		)
-		switch {
-		case strings.HasPrefix(text, "AGE-SECRET-KEY-"):
+		if strings.HasPrefix(text, "AGE-SECRET-KEY-") {
 			return nil, exit.Errorf(exit.Invalid, "secrets.recipients[%d] is an identity, which is secret: write its recipient (age-keygen -y), and make a new identity if others saw this one", i)
-		case strings.HasPrefix(text, "age1pq1"):
-			recipient, err = age.ParseHybridRecipient(text)
-		default:
-			recipient, err = age.ParseX25519Recipient(text)
 		}
+		recipient, err := age.ParseX25519Recipient(text)
 		if err != nil {
 			return nil, exit.Errorf(exit.Invalid, "secrets.recipients[%d], %s, is no recipient that age-keygen makes: expected age1 and 58 letters and digits; keys of ssh and of age's plugins are not supported", i, text)
 		}
@@ -78,8 +70,8 @@ func encrypt(plain []byte, texts []string) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	writer, err := age.Encrypt(&out, recipients...)
-	if err != nil { // a recipient of the hybrid kind beside one of the other
-		return nil, exit.Errorf(exit.Invalid, "encrypt secrets to %s: %w", strings.Join(texts, ", "), err)
+	if err != nil {
+		return nil, fmt.Errorf("encrypt secrets to %s: %w", strings.Join(texts, ", "), err)
 	}
 	if _, err := writer.Write(plain); err != nil {
 		return nil, fmt.Errorf("encrypt secrets: %w", err)
@@ -122,7 +114,7 @@ func loadIdentities(secretsPath string) (identities []age.Identity, from string,
 	data, err := readPrivate(from, "the age identity")
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, "", exit.Errorf(exit.Missing, "%s is encrypted, and there is no age identity at %s: put one there, or name its file with %s: %w", secretsPath, from, Identity, err)
+		return nil, "", exit.Errorf(exit.Missing, "%s is encrypted, and there is no age identity at %s: put one there, or name its file with %s", secretsPath, from, Identity) // not fs.ErrNotExist: the bundle is there
 	case err != nil:
 		return nil, "", err
 	case bytes.HasPrefix(data, []byte("age-encryption.org/")), bytes.HasPrefix(data, []byte("-----BEGIN AGE")):
@@ -134,13 +126,11 @@ func loadIdentities(secretsPath string) (identities []age.Identity, from string,
 	return identities, from, nil
 }
 
+// recipientsOf names identities by their public halves.
 func recipientsOf(identities []age.Identity) []string {
 	var recipients []string
 	for _, identity := range identities {
-		switch identity := identity.(type) {
-		case *age.X25519Identity:
-			recipients = append(recipients, identity.Recipient().String())
-		case *age.HybridIdentity:
+		if identity, ok := identity.(*age.X25519Identity); ok {
 			recipients = append(recipients, identity.Recipient().String())
 		}
 	}
