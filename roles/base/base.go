@@ -2,19 +2,25 @@
 package base
 
 import (
+	"encoding/pem"
 	"fmt"
 	"net/netip"
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/nftables"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
+// SystemCAFile holds the certificate authorities that the machine trusts for what is not the cluster's: Debian's, and those
+// of the spec.
+const SystemCAFile = "/etc/ssl/certs/ca-certificates.crt"
+
 // packages are what every machine has beside the base system. e2fsprogs formats data disks.
 func packages() []string {
 	return []string{
-		"ca-certificates", "chrony", "cloud-init", "dbus", "e2fsprogs", "iproute2", "openssh-server",
+		"ca-certificates", "chrony", "cloud-init", "dbus", "e2fsprogs", "iproute2", "nftables", "openssh-server",
 		"sudo", "systemd", "systemd-sysv",
 	}
 }
@@ -25,7 +31,7 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return step.Plan{
+	plan := step.Plan{
 		{
 			Title:  "Keep services still",
 			Reason: "packages start their services on installation; an image must never have run them",
@@ -80,7 +86,8 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 		unitFile(role.UnitBoot, bootUnit), enabled(role.UnitBoot, "the agent wires the machine at every boot"),
 		unitFile(role.UnitAgent, agentUnit),
 		unitFile(role.UnitScrub, scrubUnit), enabled(role.UnitScrub, "cloud-init's copies of the secrets go after the first boot"),
-	}, nil
+	}
+	return append(plan, nftables.Bake()...), nil
 }
 
 func unitFile(name, content string) step.Step {
@@ -129,7 +136,52 @@ func Boot(in role.Inputs, aliases ...string) step.Plan {
 				Action: step.Unit{Name: "chrony.service", State: step.Started, Watch: []string{sources}},
 			})
 	}
-	return plan
+	plan = append(plan, trust(in.Cluster.CACertificates)...)
+	return append(plan, nftables.Boot(in)...)
+}
+
+// trust returns the steps that add certificate authorities to those that the system trusts.
+func trust(certificates string) step.Plan {
+	var plan step.Plan
+	rest := []byte(certificates)
+	for {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		// One file for each: the system's links, by hash, pass over files that hold more.
+		plan = append(plan, step.Step{
+			Title:  fmt.Sprintf("Add certificate authority %d of the spec", len(plan)+1),
+			Reason: "what the cluster uses and does not run may be signed by it",
+			Action: step.File{
+				Path: fmt.Sprintf("/usr/local/share/ca-certificates/cincbake-%d.crt", len(plan)+1), Mode: 0o644,
+				Content: pem.EncodeToMemory(&pem.Block{Type: block.Type, Bytes: block.Bytes}),
+			},
+		})
+	}
+	if len(plan) == 0 {
+		return nil
+	}
+	return append(plan, step.Step{
+		Title:  "Trust the certificate authorities of the spec",
+		Reason: "every program of the system reads the bundle that this makes",
+		Action: step.Exec{
+			Command: step.Command{Argv: []string{"update-ca-certificates"}},
+			Creates: fmt.Sprintf("/etc/ssl/certs/cincbake-%d.pem", len(plan)),
+		},
+	})
+}
+
+// Sysctl returns the step that bakes kernel settings, like vm.swappiness=1, for a program.
+func Sysctl(program string, settings ...string) step.Step {
+	return step.Step{
+		Title:  "Set the kernel up for " + program,
+		Reason: "systemd applies them before anything starts",
+		Action: step.File{
+			Path: "/etc/sysctl.d/60-cincbake-" + program + ".conf", Mode: 0o644,
+			Content: []byte(strings.Join(settings, "\n") + "\n"),
+		},
+	}
 }
 
 // TLS returns the steps that give the program called user the machine's certificate and key.
@@ -173,6 +225,15 @@ func hosts(in role.Inputs, aliases []string) []byte {
 // FQDN is the machine's own full name. It ends in internal, which no DNS outside ever answers for, so that it is short
 // and never a client's.
 func FQDN(in role.Inputs) string { return in.Self.Name + "." + in.Cluster.Name + ".internal" }
+
+// Address is the machine's own, from the cluster or, where addresses are not part of it, as the machine found it.
+func Address(in role.Inputs) (netip.Addr, error) {
+	address := ownAddress(in)
+	if !address.IsValid() {
+		return address, fmt.Errorf("%s has no address yet", in.Self.Name)
+	}
+	return address, nil
+}
 
 func ownAddress(in role.Inputs) netip.Addr {
 	if in.Self.Address.IsValid() || len(in.Facts.Addresses) == 0 {

@@ -152,7 +152,7 @@ func Verify() []role.Check {
 		{"node-secrets", "/etc/cincbake/secrets.json"},
 		{"cloud-init-state", "/var/lib/cloud/*"},
 	} {
-		checks = append(checks, role.Check{Name: gone.name, Why: "it would be in every clone", Run: absent(gone.pattern)})
+		checks = append(checks, role.Check{Name: gone.name, Why: "it would be in every clone", Run: Absent(gone.pattern)})
 	}
 	return checks
 }
@@ -177,7 +177,8 @@ func wanted(host step.Host, target, unit string) error {
 	return err
 }
 
-func absent(pattern string) func(context.Context, step.Host) error {
+// Absent returns what a check runs to see that nothing matches the pattern, which is one of step.Absent.
+func Absent(pattern string) func(context.Context, step.Host) error {
 	return func(ctx context.Context, host step.Host) error {
 		gone, err := step.Absent{Path: pattern}.Check(ctx, step.NewRun(host))
 		if err == nil && !gone {

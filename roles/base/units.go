@@ -12,7 +12,7 @@ const (
 // cloudConfig is baked: it names the one datasource, so that nothing is probed for, and keeps only modules that a machine
 // which is never configured by hand needs.
 func cloudConfig(platform cluster.Platform) []byte {
-	datasource := map[cluster.Platform]string{cluster.OnPrem: "NoCloud"}[platform]
+	datasource := map[cluster.Platform]string{cluster.OnPrem: "NoCloud", cluster.AWS: "Ec2"}[platform]
 	return []byte("# cincbake: what cloud-init may do on this machine. The rest is the agent's.\n" +
 		"datasource_list: [ " + datasource + " ]\n" + `cloud_init_modules:
  - seed_random
