@@ -229,7 +229,7 @@ func TestEveryRoleIsBuilt(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if _, err := roles.Of("api"); err == nil {
+	if _, err := roles.Of("witness"); err == nil {
 		t.Error("a role that is not built must be refused")
 	}
 }

@@ -5,13 +5,19 @@ import (
 	"fmt"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/api"
 	"github.com/cincbake/cincbake/roles/heartbeat"
+	"github.com/cincbake/cincbake/roles/lb"
+	"github.com/cincbake/cincbake/roles/opensearch"
 	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/roles/standalone"
 )
 
 // All returns every role, in the order of cluster.Roles.
-func All() []role.Role { return []role.Role{postgres.Role{}, heartbeat.Role{}} }
+func All() []role.Role {
+	return []role.Role{lb.Role{}, api.Role{}, standalone.Role{}, postgres.Role{}, heartbeat.Role{}, opensearch.Role{}}
+}
 
 // Of returns the role called name.
 func Of(name cluster.Role) (role.Role, error) {

@@ -30,8 +30,8 @@ func Bake(recipe cluster.Recipe, after ...string) step.Plan {
 	return step.Plan{
 		{
 			Title:  "Install what Cinc Server needs around it",
-			Reason: "cron rotates its logs, its scripts look at processes, and psql is the agent's way to log in before Cinc Server does",
-			Action: step.Packages{Names: []string{"cron", "postgresql-client", "procps"}},
+			Reason: "cron rotates its logs, and its scripts look at processes",
+			Action: step.Packages{Names: []string{"cron", "procps"}},
 		},
 		{
 			Title:  "Install Cinc Server",
@@ -49,6 +49,15 @@ func Bake(recipe cluster.Recipe, after ...string) step.Plan {
 			Action: step.File{Path: dropIn, Mode: 0o644, Content: unitConf(after)},
 		},
 	}
+}
+
+// BakeReach returns the step that puts into an image what Reach needs.
+func BakeReach() step.Plan {
+	return step.Plan{{
+		Title:  "Install psql",
+		Reason: "the agent logs in to the database before Cinc Server may try",
+		Action: step.Packages{Names: []string{"postgresql-client"}},
+	}}
 }
 
 func unitConf(after []string) []byte {

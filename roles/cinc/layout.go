@@ -53,7 +53,7 @@ const (
 	// stampFile holds the digest of what the last successful reconfigure read.
 	stampFile = "/var/lib/cincbake/cinc.configured"
 	// goFile lets Unit start. It is gone after every power-off, so that nothing starts before the agent says so.
-	goFile = "/run/cincbake/cinc.go"
+	goFile = "/run/cincbake/cinc-may-start"
 )
 
 // migrationLevel is how far the data's layout has come with 15.x: its last migration is 037, and all of 15.x so far ship

@@ -262,3 +262,20 @@ func TestStoreByHand(t *testing.T) {
 		}
 	}
 }
+
+// What cincbake writes, a spec may not: validate refuses it by name.
+func TestOurSettingsAreReserved(t *testing.T) {
+	for _, topology := range topologies() {
+		in := inputsOf(topology)
+		in.Cluster.LB = nil
+		in.Cluster.Cinc.Settings = map[string]map[string]any{"data_collector": {"root_url": "https://automate.example.com"}}
+		for _, s := range ours(in) {
+			if _, file := s.value.(fileRead); file {
+				continue // a secret, and refused as one
+			}
+			if _, reserved := cluster.ReservedSetting(s.group, s.key); !reserved {
+				t.Errorf("%s.%s is not reserved", s.group, s.key)
+			}
+		}
+	}
+}

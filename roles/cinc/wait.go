@@ -56,7 +56,8 @@ func (d Database) conninfo() string {
 	if d.TLS {
 		mode = "require"
 	}
-	return fmt.Sprintf("host=%s port=%d user=%s dbname=template1 sslmode=%s connect_timeout=5", databaseHost, cluster.PortPostgres, d.Owner, mode)
+	owner := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(d.Owner)
+	return fmt.Sprintf("host=%s port=%d user='%s' dbname=template1 sslmode=%s connect_timeout=5", databaseHost, cluster.PortPostgres, owner, mode)
 }
 
 // passLine is the owner's line of a password file.

@@ -34,7 +34,7 @@ func TestLogin(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 			argv := strings.Join(host.Ran[0].Argv, " ")
-			if want := "--dbname=host=127.0.0.1 port=5432 user=cinc_owner dbname=template1 sslmode=require connect_timeout=5"; !strings.Contains(argv, want) {
+			if want := "--dbname=host=127.0.0.1 port=5432 user='cinc_owner' dbname=template1 sslmode=require connect_timeout=5"; !strings.Contains(argv, want) {
 				t.Errorf("psql was asked with %s, want %s", argv, want)
 			}
 		})
