@@ -21,10 +21,16 @@ func newInit() *cobra.Command {
 	var topology, platform string
 	c := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Write a cluster's spec and its Packer template",
-		Long: `Init writes cluster.yaml, with a comment on every choice, and packer/images.pkr.hcl, which bakes its images. The folder is
-made if it is not there; files that are there are never overwritten.`,
-		Example: "  cincbake init\n  cincbake init prod",
+		Short: "Write a cluster's spec, with a comment on every choice",
+		Long: `Init writes cluster.yaml, with a comment on every choice, and on-premises packer/images.pkr.hcl, which bakes its images. The
+folder is made if it is not there; files that are there are never overwritten.
+
+  --topology standalone   one Cinc Server with its own database and search inside, on a data disk
+  --topology managed      API nodes; the database and the search cluster are somebody else's, like RDS
+  --topology self-hosted  every tier is the cluster's own
+  --platform onprem       virtual machines of any hypervisor
+  --platform aws          instances from launch templates`,
+		Example: "  cincbake init\n  cincbake init prod --topology managed --platform aws",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := "."
@@ -35,9 +41,9 @@ made if it is not there; files that are there are never overwritten.`,
 			if err != nil {
 				return exit.As(exit.Invalid, err)
 			}
-			files := []newFile{
-				{filepath.Join(dir, defaultSpec), spec},
-				{filepath.Join(dir, defaultTemplate), packer.Template},
+			files := []newFile{{filepath.Join(dir, defaultSpec), spec}}
+			if cluster.Platform(platform) == cluster.OnPrem {
+				files = append(files, newFile{filepath.Join(dir, defaultTemplate), packer.Template})
 			}
 			if err := writeNew(files); err != nil {
 				return err
@@ -49,8 +55,10 @@ made if it is not there; files that are there are never overwritten.`,
 			return nil
 		},
 	}
-	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself")
-	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run")
+	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself: standalone, managed or self-hosted")
+	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run: onprem or aws")
+	_ = c.RegisterFlagCompletionFunc("topology", fixed(cluster.Topologies()...))
+	_ = c.RegisterFlagCompletionFunc("platform", fixed(cluster.Platforms()...))
 	return c
 }
 

@@ -40,7 +40,7 @@ it is, so up also goes on where another was interrupted.`,
 			if err != nil {
 				return err
 			}
-			seeds, err := seedsOf(resolved, bundle)
+			seeds, err := seedsOf(resolved, resolved.Nodes, bundle)
 			if err != nil {
 				return err
 			}

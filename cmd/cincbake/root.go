@@ -52,7 +52,7 @@ func newRoot() *cobra.Command {
 		Use:   "cincbake",
 		Short: "Redundant Cinc Server clusters, baked",
 		Long: `cincbake makes a redundant Cinc Server cluster a product: one immutable image per role, baked through Packer,
-and a seed per machine that wires it into its cluster at boot. Nobody logs in to configure a host.
+and what wires each machine into its cluster at boot. Nobody logs in to configure a host.
 
 A cluster is one file, cluster.yaml. From there to running machines:
 
@@ -60,7 +60,7 @@ A cluster is one file, cluster.yaml. From there to running machines:
   cincbake validate      find every mistake in it
   cincbake secrets init  make the cluster's certificates and passwords
   cincbake bake          bake the images
-  cincbake render        write a cloud-init seed for every machine
+  cincbake render        write the cloud-init seed of every machine, or its user data
 
 Or run the whole cluster on this machine first: cincbake lab up`,
 		SilenceErrors: true, // run prints them once, with their exit code
@@ -71,6 +71,7 @@ Or run the whole cluster on this machine first: cincbake lab up`,
 	root.AddCommand(
 		newInit(),
 		newValidate(),
+		newCompat(),
 		newSecrets(),
 		newRender(),
 		newBake(),

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -50,15 +51,44 @@ column, its path, and what to do about it. It ends with exit code 2 when there i
 
 // describe tells what the spec comes to, so that a reader can see that it says what was meant.
 func describe(c *cobra.Command, r *cluster.Resolved) error {
-	fmt.Fprintf(c.OutOrStdout(), "cluster %s is valid: %s, %s on %s, PostgreSQL %d\n\n",
-		r.Name, count(len(r.Nodes), "machine"), r.Image.OS, r.Image.Arch, r.Postgres.Version)
+	what := []string{string(r.Topology()) + " on " + string(r.Platform), r.Image.OS + " for " + r.Image.Arch}
+	if r.Cinc != nil {
+		what = append(what, "Cinc Server "+r.Cinc.Version)
+	}
+	if r.Postgres != nil {
+		what = append(what, fmt.Sprintf("PostgreSQL %d", r.Postgres.Version))
+	}
+	if r.OpenSearch != nil {
+		what = append(what, "OpenSearch "+r.OpenSearch.Version)
+	}
+	fmt.Fprintf(c.OutOrStdout(), "cluster %s is valid: %s, %s\n\n", r.Name, count(len(r.Nodes), "machine"), strings.Join(what, ", "))
 	var rows [][]string
 	for _, n := range r.Nodes {
-		disk := n.Disk
-		if disk == "" {
-			disk = "on the root disk"
-		}
-		rows = append(rows, []string{n.Name, n.Address.String(), disk})
+		rows = append(rows, []string{n.Name, where(r, n), data(n)})
 	}
-	return printTable(c.OutOrStdout(), []string{"MACHINE", "ADDRESS", "DATA"}, rows)
+	return printTable(c.OutOrStdout(), []string{"MACHINE", "WHERE", "DATA"}, rows)
+}
+
+// where is a machine's address or, on AWS, its type and subnet.
+func where(r *cluster.Resolved, n cluster.Node) string {
+	switch {
+	case n.Placement == nil:
+		return n.Address.String()
+	case n.Slot == 0:
+		return fmt.Sprintf("%s, %d to %d", n.Placement.InstanceType, r.API.Min, r.API.Max)
+	case n.Placement.Subnet == "":
+		return n.Placement.InstanceType
+	}
+	return n.Placement.InstanceType + " in " + n.Placement.Subnet
+}
+
+// data is where a machine keeps what outlives its image.
+func data(n cluster.Node) string {
+	switch {
+	case n.Disk != "":
+		return n.Disk
+	case n.Placement != nil && n.Placement.VolumeGiB > 0:
+		return fmt.Sprintf("%d GiB of %s", n.Placement.VolumeGiB, n.Placement.VolumeType)
+	}
+	return "on the root disk"
 }
