@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
@@ -187,5 +188,49 @@ func TestHolds(t *testing.T) {
 	host.Entries[runningFile] = step.Entry{Kind: step.KindFile}
 	if err := holdsOnly(host, ConfigDir, "tls"); err == nil || !strings.Contains(err.Error(), runningFile) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// A sealed image holds the recipe's package, and nothing that a reconfigure leaves behind.
+func TestVerify(t *testing.T) {
+	recipe := cluster.Recipe{Package: cluster.RecipePackage{Version: "15.10.91"}}
+	sealed := func() *step.Recorder {
+		host := step.NewRecorder()
+		for _, file := range []string{ConfigFile, dhparamFile} {
+			host.Entries[file] = step.Entry{Kind: step.KindFile}
+		}
+		host.Entries[tlsDir] = step.Entry{Kind: step.KindDir}
+		host.Answer = func(command step.Command) (step.Output, error) {
+			if command.Argv[0] == "dpkg-query" {
+				return step.Output{Stdout: []byte("ii  15.10.91-1")}, nil
+			}
+			return step.Output{Stdout: []byte("not-found\n")}, nil
+		}
+		return host
+	}
+	failed := func(host step.Host, recipe cluster.Recipe) string {
+		var names []string
+		for _, check := range Verify(recipe) {
+			if err := check.Run(t.Context(), host); err != nil {
+				names = append(names, check.Name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	if got := failed(sealed(), recipe); got != "" {
+		t.Errorf("a right image fails %s", got)
+	}
+	if got := failed(sealed(), cluster.Recipe{Package: cluster.RecipePackage{Version: "15.10.90"}}); got != "cinc-version" {
+		t.Errorf("another version fails %q", got)
+	}
+	for path, want := range map[string]string{
+		StoreFile: "cinc-unconfigured", runningFile: "cinc-unconfigured", ConfigDir + "/pivotal.pem": "cinc-unconfigured",
+		keyFile: "cinc-unconfigured", SentinelFile: "cinc-empty",
+	} {
+		host := sealed()
+		host.Entries[path] = step.Entry{Kind: step.KindFile}
+		if got := failed(host, recipe); got != want {
+			t.Errorf("%s in an image fails %q, want %q", path, got, want)
+		}
 	}
 }
