@@ -33,7 +33,9 @@ const (
 )
 
 // Roles lists the roles that are built, in the order in which people read a cluster: from the client inwards.
-func Roles() []Role { return []Role{RolePostgres, RoleHeartbeat} }
+func Roles() []Role {
+	return []Role{RoleLB, RoleAPI, RoleStandalone, RolePostgres, RoleHeartbeat, RoleOpenSearch}
+}
 
 // Topology is the shape of a cluster. It is derived from its tiers, and only names what people call it: no code asks for it
 // where it can ask for a tier.

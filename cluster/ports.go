@@ -96,18 +96,13 @@ func portTable() []portRow {
 		{Flow{standalone, ToBackup, PortHTTPS, TCP, "pgBackRest's repository"}, toBucket},
 		{Flow{standalone, ToBackup, PortSSH, TCP, "pgBackRest's repository"}, toAccount},
 	}
-	for _, role := range everyRole() {
+	for _, role := range Roles() {
 		table = append(table,
 			portRow{Flow{FromCluster, role, PortAgent, TCP, "the agents tell each other about themselves"}, always},
 			portRow{Flow{FromOperators, role, PortAgent, TCP, "status, and what operators ask for"}, always},
 			portRow{Flow{FromOperators, role, PortSSH, TCP, "emergencies"}, hasAccess})
 	}
 	return table
-}
-
-// everyRole lists the roles from the client inwards.
-func everyRole() []Role {
-	return []Role{RoleLB, RoleAPI, RoleStandalone, RolePostgres, RoleHeartbeat, RoleOpenSearch}
 }
 
 // Ports returns the port table of a cluster: the flows between the tiers that it has.
