@@ -61,6 +61,8 @@ A cluster is one file, cluster.yaml. From there to running machines:
   cincbake secrets init  make the cluster's certificates and passwords
   cincbake bake          bake the images
   cincbake render        write the cloud-init seed of every machine, or its user data
+  cincbake explain       show everything that a machine will be
+  cincbake graph         draw the cluster
 
 Or run the whole cluster on this machine first: cincbake lab up`,
 		SilenceErrors: true, // run prints them once, with their exit code
@@ -74,6 +76,8 @@ Or run the whole cluster on this machine first: cincbake lab up`,
 		newCompat(),
 		newSecrets(),
 		newRender(),
+		newExplain(),
+		newGraph(),
 		newBake(),
 		newImages(),
 		newStatus(),

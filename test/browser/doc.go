@@ -1,0 +1,2 @@
+// Package browser reads the page that "cincbake graph" draws with a real browser.
+package browser
