@@ -8,9 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
-
-	"github.com/cincbake/cincbake/cluster"
 )
 
 // Encode returns the document's file: the same bytes for the same document.
@@ -60,16 +57,12 @@ func decodeDocument(data []byte) (Document, error) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	decoder.DisallowUnknownFields()
-	decoder.UseNumber()
 	var document Document
 	if err := decoder.Decode(&document); err != nil {
 		return Document{}, fmt.Errorf("%w: image and seed come from different releases of cincbake: bake and render with the same one", err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return Document{}, errors.New("something follows the end of the JSON object")
-	}
-	if err := restoreNumbers(document.Cluster.Cinc); err != nil {
-		return Document{}, err
 	}
 	if (document.Secrets == "") == (document.SecretStore == nil) {
 		return Document{}, errors.New("either secrets or secretStore must say where this machine's secrets are: render it again")
@@ -78,37 +71,4 @@ func decodeDocument(data []byte) (Document, error) {
 		return Document{}, err
 	}
 	return document, nil
-}
-
-// restoreNumbers makes the numbers among Cinc Server's settings what they were before JSON, which has one kind of them: integers.
-func restoreNumbers(cinc *cluster.Cinc) error {
-	if cinc == nil {
-		return nil
-	}
-	for _, group := range cinc.Settings {
-		for key, value := range group {
-			whole, err := restoreNumber(value)
-			if err != nil {
-				return fmt.Errorf("cinc.settings: %s: %w", key, err)
-			}
-			group[key] = whole
-		}
-	}
-	return nil
-}
-
-func restoreNumber(value any) (any, error) {
-	switch value := value.(type) {
-	case json.Number:
-		return strconv.Atoi(value.String())
-	case []any:
-		for i, item := range value {
-			whole, err := restoreNumber(item)
-			if err != nil {
-				return nil, err
-			}
-			value[i] = whole
-		}
-	}
-	return value, nil
 }

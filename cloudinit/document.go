@@ -96,8 +96,8 @@ func concerning(r cluster.Resolved, self cluster.Node) cluster.Resolved {
 	return r
 }
 
-// nodesConcerning returns every node but the other API nodes, which nobody needs to know by name, in the same order. What
-// the other nodes run on is not for this machine.
+// nodesConcerning returns the nodes in the same order, without the other API nodes: nobody needs to know which of the pool's
+// addresses are in use. A group stays, as it stands for all of its machines. What other nodes run on is left out.
 func nodesConcerning(nodes []cluster.Node, self cluster.Node) []cluster.Node {
 	var found []cluster.Node
 	placed := self.Role != cluster.RoleAPI
@@ -105,7 +105,7 @@ func nodesConcerning(nodes []cluster.Node, self cluster.Node) []cluster.Node {
 		switch {
 		case n.Role == cluster.RoleAPI && !placed: // launched or not, it stands where the tier does
 			found, placed = append(found, self), true
-		case n.Role == cluster.RoleAPI:
+		case n.Role == cluster.RoleAPI && n.Slot > 0:
 		case n.Name == self.Name:
 			found = append(found, self)
 		default:

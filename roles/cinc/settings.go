@@ -71,7 +71,7 @@ func ours(in role.Inputs) []setting {
 		setting{"nginx", "ssl_certificate_key", keyFile},
 		setting{"nginx", "ssl_dhparam", dhparamFile},
 	)
-	if r.LB == nil && r.API.Max > 1 {
+	if several := in.Self.Slot == 0 || len(r.API.Pool) > 1; several && r.LB == nil {
 		// A balancer of the user's own ends TLS as a rule and names the client in this header. The cluster's own ones pass TLS
 		// through and can't: the log would then hold no address at all, since Cinc Server logs the header in its place.
 		all = append(all, setting{"nginx", "log_x_forwarded_for", true})
