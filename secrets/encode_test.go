@@ -62,6 +62,8 @@ func TestDecodeScopedRefuses(t *testing.T) {
 		{"a future format", strings.Replace(whole, `"format": 1`, `"format": 3`, 1), "format 3, but this cincbake reads format 1 and 2"},
 		{"no key", strings.Replace(whole, `FAKE-KEY \u003c\u0026\u003e\n`, "", 1), "a value is missing"},
 		{"no password", strings.Replace(whole, "FAKE-3", "", 1), "a value is missing"},
+		{"a tier in the first format", strings.Replace(whole, `"postgres"`, `"openSearch": {"admin": "FAKE-A", "adminHash": "FAKE-B", "cinc": "FAKE-C", "cincHash": "FAKE-D"}, "postgres"`, 1), "format 1 has no such tiers"},
+		{"a tier in part", strings.Replace(strings.Replace(whole, `"format": 1`, `"format": 2`, 1), `"postgres"`, `"openSearch": {"admin": "FAKE-A"}, "postgres"`, 1), "a value is missing"},
 		{"a list", "[]", "wrong type"},
 		{"something behind", whole + "x", "not JSON"},
 	} {
@@ -87,6 +89,17 @@ func FuzzDecodeScoped(f *testing.F) {
 	}
 	f.Add(encoded)
 	f.Add([]byte(`{"format":1,"postgres":null,"NODE":"x"}`))
+	tiers := fakeScoped()
+	tiers.Cinc, tiers.OpenSearch, tiers.Backup, tiers.Front = &Cinc{}, &OpenSearch{}, &Backup{Cipher: New("FAKE-C")}, &KeyPair{"FAKE-F", New("FAKE-K")}
+	for _, g := range []group{tiers.Cinc.fields(), tiers.OpenSearch.fields()} {
+		for _, field := range g {
+			field.set("FAKE-" + field.name)
+		}
+	}
+	if encoded, err = tiers.Encode(); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(encoded)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		decoded, err := DecodeScoped(data)
 		if err != nil {
@@ -114,6 +127,11 @@ func FuzzDecodeBundle(f *testing.F) {
 	}
 	f.Add(encoded)
 	f.Add([]byte(`{"format":1,"cluster":"prod","nodes":null}`))
+	tiers, err := selfHostedOnce()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(tiers)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		decoded, err := DecodeBundle(data)
 		if err != nil {

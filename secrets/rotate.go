@@ -176,15 +176,20 @@ func (b *Bundle) replace(r *cluster.Resolved, name string, now time.Time) (err e
 	case "cinc.databaseOwner", "cinc.search": // of a server whose database and search are inside
 		*b.importTo(name) = newPassword()
 		return nil
+	case "openSearch.admin":
+		b.OpenSearch.Admin, b.OpenSearch.AdminHash = newPassword(), Secret{}
+		_, err = b.addOpenSearch()
+		return err
+	case "openSearch.cinc":
+		b.OpenSearch.Cinc, b.OpenSearch.CincHash = newPassword(), Secret{}
+		_, err = b.addOpenSearch()
+		return err
 	}
 	section, field, _ := strings.Cut(name, ".")
 	for _, f := range b.section(section) {
 		if f.name == field && f.draw != nil {
 			*f.secret = f.draw()
-			if section == "openSearch" { // its hash follows
-				_, err = b.addOpenSearch()
-			}
-			return err
+			return nil
 		}
 	}
 	return errors.New("nothing here can make it")
