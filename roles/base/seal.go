@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"strings"
 
+	"github.com/cincbake/cincbake/roles/nftables"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
@@ -140,6 +141,9 @@ func Verify() []role.Check {
 		}},
 		{Name: "networkd", Why: "the machine would come up without a network", Run: func(_ context.Context, host step.Host) error {
 			return wanted(host, "multi-user.target", "systemd-networkd.service")
+		}},
+		{Name: "firewall", Why: "the machine would come up open", Run: func(_ context.Context, host step.Host) error {
+			return wanted(host, "sysinit.target", nftables.Unit)
 		}},
 	}
 	for _, gone := range []struct{ name, pattern string }{

@@ -17,6 +17,7 @@ func baked() *step.Recorder {
 		role.AgentPath,
 		"/etc/systemd/system/multi-user.target.wants/" + role.UnitBoot,
 		"/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
+		"/etc/systemd/system/sysinit.target.wants/cincbake-firewall.service",
 		"/etc/machine-id",
 	} {
 		host.Entries[path] = step.Entry{Kind: step.KindFile}
@@ -73,6 +74,7 @@ func TestPlantedIsFoundAndSealed(t *testing.T) {
 		{role.AgentPath, "agent"},
 		{"/etc/systemd/system/multi-user.target.wants/" + role.UnitBoot, "agent"},
 		{"/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "networkd"},
+		{"/etc/systemd/system/sysinit.target.wants/cincbake-firewall.service", "firewall"},
 	} {
 		host := baked()
 		delete(host.Entries, missing.path)

@@ -72,7 +72,7 @@ func (t *text) outsideDatabase(p cluster.ExternalPostgres) {
 // search leads to any search node that is well, over TLS.
 func (t *text) search(in role.Inputs, external *cluster.ExternalOpenSearch) error {
 	if external != nil {
-		return t.outsideSearch(external.URL)
+		return t.outsideSearch(*external)
 	}
 	if in.Secrets.Cinc == nil {
 		return fmt.Errorf("%s has no password of the search cluster in its secrets", in.Self.Name)
@@ -97,10 +97,10 @@ func (t *text) search(in role.Inputs, external *cluster.ExternalOpenSearch) erro
 
 // outsideSearch leads to somebody else's endpoint. Any answer but a server's error says that it lives: without a login it
 // is 401 or 403.
-func (t *text) outsideSearch(address string) error {
-	u, port, err := endpoint(address)
+func (t *text) outsideSearch(external cluster.ExternalOpenSearch) error {
+	u, err := endpoint(external.URL)
 	if err != nil {
-		return fmt.Errorf("opensearch.external.url %q: %w", address, err)
+		return fmt.Errorf("opensearch.external.url %q: %w", external.URL, err)
 	}
 	host := u.Hostname()
 	t.rows(
@@ -109,24 +109,21 @@ func (t *text) outsideSearch(address string) error {
 		"http-check send meth GET uri / ver HTTP/1.1 hdr Host "+u.Host,
 		"http-check expect status 200-499",
 		fmt.Sprintf("server external %s%s check inter 2s fastinter 1s downinter 1s fall 3 rise 1 ssl verify required ca-file %s sni str(%s) check-sni %s verifyhost %s",
-			join(host, port), looked(host), base.SystemCAFile, host, host, host),
+			join(host, external.Port()), looked(host), base.SystemCAFile, host, host, host),
 	)
 	return nil
 }
 
 // endpoint reads the URL of a search cluster that is somebody else's.
-func endpoint(address string) (u *url.URL, port int, err error) {
-	if u, err = url.Parse(address); err != nil {
-		return nil, 0, err
+func endpoint(address string) (*url.URL, error) {
+	u, err := url.Parse(address)
+	if err != nil {
+		return nil, err
 	}
 	if u.Scheme != "https" || u.Hostname() == "" || u.Path != "" && u.Path != "/" {
-		return nil, 0, errors.New("expected https://HOST or https://HOST:PORT")
+		return nil, errors.New("expected https://HOST or https://HOST:PORT")
 	}
-	if u.Port() == "" {
-		return u, 443, nil
-	}
-	port, err = strconv.Atoi(u.Port())
-	return u, port, err
+	return u, nil
 }
 
 // named tells whether the way leads to a server that is known by its name only.

@@ -2,74 +2,101 @@ package nftables
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
 )
 
-// flow is what may come in.
-type flow struct {
-	what  string
+// vrrp is the protocol's number. A machine may lack the file with names of protocols.
+const vrrp = 112
+
+// rule is what may come in at one port.
+type rule struct {
 	match string   // in nft's words
-	from  []string // addresses and prefixes; none: from everywhere
+	why   []string // the rows of the port table
+	from  []netip.Prefix
+	open  bool // from everywhere
 }
 
-// inbound lists what may come in to the machine.
-func inbound(in role.Inputs) []flow {
-	r := in.Cluster
-	network := []string{r.Network.Prefix.Masked().String()}
-	from := func(roles ...cluster.Role) []string { return addresses(r, roles...) }
-	tcp := func(what string, port int, from []string) flow {
-		return flow{what, fmt.Sprintf("tcp dport %d", port), from}
-	}
-
-	flows := []flow{tcp("agent", cluster.PortAgent, network)}
-	if len(r.Access.SSH) > 0 {
-		flows = append(flows, tcp("ssh", cluster.PortSSH, nil))
-	}
-	clients := from(cluster.RoleAPI)
-	if r.API == nil { // a database without Cinc's API is for whoever is in the network
-		clients = network
-	}
-	voters := from(cluster.RolePostgres, cluster.RoleHeartbeat)
-	switch in.Self.Role {
-	case cluster.RolePostgres:
-		members := append(from(cluster.RolePostgres), clients...)
-		flows = append(flows, tcp("PostgreSQL", cluster.PortPostgres, members), tcp("Patroni", cluster.PortPatroni, members),
-			tcp("etcd clients", cluster.PortEtcdClient, voters), tcp("etcd peers", cluster.PortEtcdPeer, voters))
-	case cluster.RoleHeartbeat:
-		flows = append(flows, tcp("etcd clients", cluster.PortEtcdClient, voters), tcp("etcd peers", cluster.PortEtcdPeer, voters))
-	case cluster.RoleOpenSearch:
-		flows = append(flows, tcp("OpenSearch", cluster.PortOpenSearch, from(cluster.RoleAPI)),
-			tcp("OpenSearch peers", cluster.PortOpenSearchPeer, from(cluster.RoleOpenSearch)))
-	case cluster.RoleAPI, cluster.RoleStandalone:
-		balancers := from(cluster.RoleLB) // none: clients come directly
-		flows = append(flows, tcp("HTTPS", cluster.PortHTTPS, balancers), tcp("HTTP, redirects", cluster.PortHTTP, balancers))
-		if len(balancers) > 0 {
-			flows = append(flows, tcp("agent check", cluster.PortAgentCheck, balancers))
+// inbound makes one rule of all rows of the port table that name a port of the machine.
+func inbound(in role.Inputs) []rule {
+	var rules []rule
+	for _, flow := range cluster.Inbound(in.Cluster, in.Self.Role) {
+		match := fmt.Sprintf("%s dport %d", flow.Protocol, flow.Port)
+		if flow.Protocol == cluster.VRRP {
+			match = fmt.Sprintf("ip protocol %d", vrrp)
 		}
-	case cluster.RoleLB:
-		flows = append(flows, tcp("HTTPS", cluster.PortHTTPS, nil), tcp("HTTP, redirects", cluster.PortHTTP, nil),
-			flow{"VRRP", "ip protocol 112", from(cluster.RoleLB)})
+		i := slices.IndexFunc(rules, func(r rule) bool { return r.match == match })
+		if i < 0 {
+			i, rules = len(rules), append(rules, rule{match: match})
+		}
+		from := sources(in.Cluster, flow)
+		r := &rules[i]
+		r.open = r.open || len(from) == 0
+		r.from = append(r.from, from...)
+		if !slices.Contains(r.why, flow.Why) {
+			r.why = append(r.why, flow.Why)
+		}
 	}
-	return flows
+	return rules
 }
 
-// addresses returns where machines of the roles may call from: the whole pool of API nodes, launched or not. Where
-// addresses are not part of the cluster, it is the network.
-func addresses(r *cluster.Resolved, roles ...cluster.Role) []string {
-	var list []string
-	for _, n := range r.NodesOf(roles...) {
+// String writes the rule with its reason above it.
+func (r rule) String() string {
+	from := ""
+	if !r.open {
+		from = "ip saddr { " + strings.Join(set(r.from), ", ") + " } "
+	}
+	return fmt.Sprintf("        # %s\n        %s%s accept\n", strings.Join(r.why, "; "), from, r.match)
+}
+
+// set returns the elements of nft's set, sorted: what a wider prefix holds is left out.
+func set(prefixes []netip.Prefix) []string {
+	var elements []string
+	for _, p := range slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare) {
+		held := func(wider netip.Prefix) bool { return wider.Bits() < p.Bits() && wider.Contains(p.Addr()) }
+		if slices.ContainsFunc(prefixes, held) {
+			continue
+		}
+		element := p.String()
+		if p.IsSingleIP() {
+			element = p.Addr().String()
+		}
+		elements = append(elements, element)
+	}
+	return slices.Compact(elements)
+}
+
+// sources returns where a flow may begin; nothing means everywhere.
+func sources(r *cluster.Resolved, flow cluster.Flow) []netip.Prefix {
+	network := []netip.Prefix{r.Network.Prefix.Masked()}
+	switch flow.From {
+	case cluster.FromOperators:
+		return nil
+	case cluster.FromClients:
+		if flow.To == cluster.RolePostgres {
+			return network // a database without Cinc's API is for whoever is in its network
+		}
+		return nil
+	case cluster.FromCluster:
+		return network
+	}
+	var list []netip.Prefix
+	for _, n := range r.NodesOf(cluster.Role(flow.From)) {
 		if !n.Address.IsValid() {
-			return []string{r.Network.Prefix.Masked().String()}
+			return network // where addresses are not part of the cluster
 		}
-		list = append(list, n.Address.String())
+		list = append(list, single(n.Address))
 	}
-	if r.API != nil && slices.Contains(roles, cluster.RoleAPI) {
+	if flow.From == string(cluster.RoleAPI) { // the whole pool, launched or not
 		for _, address := range r.API.Pool {
-			list = append(list, address.String())
+			list = append(list, single(address))
 		}
 	}
 	return list
 }
+
+func single(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }

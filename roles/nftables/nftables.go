@@ -3,8 +3,6 @@
 package nftables
 
 import (
-	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -86,10 +84,10 @@ func rules(in role.Inputs) []byte {
 	var b strings.Builder
 	b.WriteString(opening)
 	if in.Cluster.Platform == cluster.AWS {
-		b.WriteString("        udp sport 67 udp dport 68 accept comment \"DHCP\"\n")
+		b.WriteString("        # DHCP\n        udp sport 67 udp dport 68 accept\n")
 	}
-	for _, flow := range inbound(in) {
-		fmt.Fprintf(&b, "        %s%s accept comment %q\n", sources(flow.from), flow.match, flow.what)
+	for _, r := range inbound(in) {
+		b.WriteString(r.String())
 	}
 	b.WriteString("    }\n}\n")
 	return []byte(b.String())
@@ -108,11 +106,3 @@ table inet cincbake {
         ct state invalid drop
         meta l4proto { icmp, icmpv6 } accept
 `
-
-// sources matches who may begin; nothing matches everybody.
-func sources(from []string) string {
-	if len(from) == 0 {
-		return ""
-	}
-	return "ip saddr { " + strings.Join(slices.Compact(slices.Sorted(slices.Values(from))), ", ") + " } "
-}
