@@ -71,6 +71,28 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
+// profile is a folder for the browser's state. Its helpers write for a moment after it has gone, so removing it takes patience.
+func profile(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "cincbake-browser-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second) //nolint:usetesting // t's own has ended by now
+		defer stop()
+		for err := os.RemoveAll(dir); err != nil; err = os.RemoveAll(dir) {
+			select {
+			case <-ctx.Done():
+				t.Errorf("the browser's folder stays: %v", err)
+				return
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	})
+	return dir
+}
+
 // watcher keeps what a page asked for and what it complained about.
 type watcher struct {
 	mu     sync.Mutex
@@ -95,7 +117,7 @@ func (w *watcher) hear(event any) {
 func browse(t *testing.T) (context.Context, *watcher) {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(t.TempDir()),
+		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(profile(t)),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("proxy-server", "127.0.0.1:9"), chromedp.WindowSize(1280, 900),
@@ -104,8 +126,8 @@ func browse(t *testing.T) (context.Context, *watcher) {
 	t.Cleanup(stop)
 	ctx, stop = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(stop)
-	ctx, stop = chromedp.NewContext(ctx)
-	t.Cleanup(stop)
+	ctx, _ = chromedp.NewContext(ctx, chromedp.WithErrorf(t.Logf))
+	t.Cleanup(func() { _ = chromedp.Cancel(ctx) }) // waits until the browser has left its folder
 	w := &watcher{}
 	chromedp.ListenTarget(ctx, w.hear)
 	if err := chromedp.Run(ctx, network.Enable(), log.Enable()); err != nil {
