@@ -14,8 +14,6 @@ type cloudConfig struct {
 	PreserveHostname bool `yaml:"preserve_hostname"`
 	// ManageEtcHosts localhost keeps the one line that resolves the own name, and leaves the others to the agent.
 	ManageEtcHosts text `yaml:"manage_etc_hosts"`
-	// Locale false: generating one fails where the image has no locales package.
-	Locale         bool   `yaml:"locale"`
 	SSHPasswords   bool   `yaml:"ssh_pwauth"`
 	DisableRoot    bool   `yaml:"disable_root"`
 	SSHGenKeyTypes []text `yaml:"ssh_genkeytypes"`
@@ -29,7 +27,7 @@ type user struct {
 	Gecos             text   `yaml:"gecos"`
 	Shell             text   `yaml:"shell"`
 	LockPassword      bool   `yaml:"lock_passwd"`
-	Sudo              []text `yaml:"sudo"`
+	Sudo              text   `yaml:"sudo"` // one rule; cloud-init 22.4 knows no list here
 	SSHAuthorizedKeys []text `yaml:"ssh_authorized_keys"`
 }
 
@@ -59,7 +57,7 @@ func newCloudConfig(r *cluster.Resolved, node cluster.Node, files ...writeFile) 
 			Gecos:             text("operators of cluster " + r.Name),
 			Shell:             "/bin/bash",
 			LockPassword:      true,
-			Sudo:              []text{"ALL=(ALL) NOPASSWD:ALL"},
+			Sudo:              "ALL=(ALL) NOPASSWD:ALL",
 			SSHAuthorizedKeys: texts(r.Access.SSH),
 		})
 	}

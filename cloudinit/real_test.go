@@ -18,25 +18,30 @@ import (
 	"github.com/cincbake/cincbake/cloudinit"
 )
 
-// rootVariable names an unpacked Debian 13 tree with cloud-init in it, or / for the cloud-init of this machine.
-const rootVariable = "CINCBAKE_CLOUDINIT_ROOT"
+// release is a Debian release, and the variable that names an unpacked tree of it with its own cloud-init in it. hack/tree.sh makes them.
+type release struct{ suite, variable string }
+
+var (
+	debian12 = release{"bookworm", "CINCBAKE_CLOUDINIT_ROOT_12"} // 22.4.2
+	debian13 = release{"trixie", "CINCBAKE_CLOUDINIT_ROOT"}      // 25.1.4; / is the cloud-init of this machine
+)
 
 // tree is a file tree with the real cloud-init. Only its /tmp is written to.
 type tree struct{ root, scratch string }
 
-func newTree(t *testing.T) tree {
+func newTree(t *testing.T, from release) tree {
 	t.Helper()
 	missing := func(reason string) {
-		reason += ": as root, run mmdebstrap --variant=minbase --include=cloud-init trixie TREE, and set " + rootVariable + "=TREE"
+		reason += fmt.Sprintf(": as root, run mmdebstrap --variant=minbase --include=cloud-init %s TREE, and set %s=TREE", from.suite, from.variable)
 		if os.Getenv("CINCBAKE_REQUIRE") == "1" {
 			t.Fatal(reason)
 		}
 		t.Skip(reason)
 	}
-	root := os.Getenv(rootVariable)
+	root := os.Getenv(from.variable)
 	switch {
 	case root == "":
-		missing(rootVariable + " is not set")
+		missing(from.variable + " is not set")
 	case os.Geteuid() != 0:
 		missing("chroot needs root")
 	}
@@ -75,18 +80,35 @@ func (tr tree) run(t *testing.T, argv ...string) string {
 	return string(out)
 }
 
+// Every role's cloud-config of every topology on both platforms, by the schemas of both releases' packages. The older one has no
+// schema for network-config.
 func TestRealCloudInitAcceptsSeeds(t *testing.T) {
-	tr := newTree(t)
-	r := testCluster()
-	for _, node := range r.Nodes {
-		seed := render(t, r, node)
-		tr.run(t, "cloud-init", "schema", "-c", tr.put(t, "user-data", seed.UserData))
-		tr.run(t, "cloud-init", "schema", "-t", "network-config", "-c", tr.put(t, "network-config", seed.NetworkConfig))
+	for _, from := range []release{debian12, debian13} {
+		t.Run(from.suite, func(t *testing.T) {
+			tr := newTree(t, from)
+			accept := func(name string, config []byte, argv ...string) {
+				tr.run(t, append(append([]string{"cloud-init", "schema"}, argv...), "-c", tr.put(t, name, config))...)
+			}
+			for _, r := range onPremises() {
+				for _, node := range oneOfEach(r) {
+					seed := render(t, r, node)
+					accept("user-data", seed.UserData)
+					if from == debian13 {
+						accept("network-config", seed.NetworkConfig, "-t", "network-config")
+					}
+				}
+			}
+			for _, r := range inCloud() {
+				for _, node := range oneOfEach(r) {
+					accept("user-data", userData(t, r, node).Text)
+				}
+			}
+		})
 	}
 }
 
 func TestRealCloudInitRendersNetwork(t *testing.T) {
-	tr := newTree(t)
+	tr := newTree(t, debian13)
 	r := testCluster()
 	seed := render(t, r, r.Nodes[0])
 	tr.run(t, "cloud-init", "devel", "net-convert", "--network-data", tr.put(t, "network-config", seed.NetworkConfig),
@@ -121,7 +143,7 @@ Gateway=10.20.0.1
 
 // What PyYAML reads of a seed is what was put in: both files byte for byte, and any text that a user may write.
 func TestRealParserReadsWhatWasWritten(t *testing.T) {
-	tr := newTree(t)
+	tr := newTree(t, debian13)
 	r := testCluster()
 	r.Access.SSH = awkwardTexts(3000)
 	seed := render(t, r, r.Nodes[0])

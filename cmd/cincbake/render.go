@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/cincbake/cincbake/cloudinit"
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/explain"
 	"github.com/cincbake/cincbake/internal/exit"
 )
 
@@ -243,26 +245,16 @@ func (m *machinesFlag) register(c *cobra.Command, spec *specFlag) {
 func (m *machinesFlag) of(r *cluster.Resolved) ([]cluster.Node, error) {
 	switch {
 	case m.node != "":
-		node, err := machineNamed(r, m.node)
+		node, err := explain.Find(r, m.node)
 		return []cluster.Node{node}, exit.As(exit.Invalid, err)
 	case m.role != "":
 		nodes := r.NodesOf(cluster.Role(m.role))
 		if len(nodes) == 0 {
-			return nil, exit.Errorf(exit.Invalid, "cluster %s has no machine of role %q: it has %s", r.Name, m.role, names(r, roleName))
+			return nil, exit.Errorf(exit.Invalid, "cluster %s has no machine of role %q: it has %s", r.Name, m.role, strings.Join(rolesIn(r), ", "))
 		}
 		return nodes, nil
 	}
 	return r.Nodes, nil
-}
-
-// machineNamed returns a machine of the cluster, or of its API pool.
-func machineNamed(r *cluster.Resolved, name string) (cluster.Node, error) {
-	for _, node := range everyMachine(r) {
-		if node.Name == name {
-			return node, nil
-		}
-	}
-	return cluster.Node{}, fmt.Errorf("cluster %s has no machine %q: it has %s", r.Name, name, names(r, nodeName))
 }
 
 // everyMachine lists the cluster's machines and those of its API pool that are not launched yet.
@@ -278,16 +270,13 @@ func everyMachine(r *cluster.Resolved) []cluster.Node {
 	return all
 }
 
-func roleName(n cluster.Node) string { return string(n.Role) }
-func nodeName(n cluster.Node) string { return n.Name }
-
-// names lists what the cluster has, each once.
-func names(r *cluster.Resolved, of func(cluster.Node) string) string {
+// rolesIn lists the roles that the cluster's machines have.
+func rolesIn(r *cluster.Resolved) []string {
 	var found []string
 	for _, n := range r.Nodes {
-		if name := of(n); len(found) == 0 || found[len(found)-1] != name {
+		if name := string(n.Role); !slices.Contains(found, name) {
 			found = append(found, name)
 		}
 	}
-	return strings.Join(found, ", ")
+	return found
 }
