@@ -39,6 +39,17 @@ type Machine struct {
 	Data  string // where its data lies; empty: on the root disk
 }
 
+// Serves lists the ports that tell what the machine is for. Every machine has its agent's and ssh.
+func (m Machine) Serves() []int {
+	var ports []int
+	for _, p := range m.Ports {
+		if p.Port != 0 && p.Port != cluster.PortAgent && p.Port != cluster.PortSSH {
+			ports = append(ports, p.Port)
+		}
+	}
+	return ports
+}
+
 // Link is an arrow from one tier to another.
 type Link struct {
 	From, To string   // tiers

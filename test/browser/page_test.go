@@ -199,15 +199,23 @@ func TestPageOpensAMachine(t *testing.T) {
 	}
 }
 
-// A link that names a machine opens it.
+// A link that names a machine opens it, and one that names a file shows that.
 func TestLinkOpensAMachine(t *testing.T) {
 	address := page(t)
 	ctx, _ := browse(t)
+	var file string
 	err := chromedp.Run(ctx,
 		chromedp.Navigate(address+"#m-heartbeat-1"),
 		chromedp.WaitVisible(`#m-heartbeat-1`, chromedp.ByQuery),
+		chromedp.Evaluate(`location.hash = "m-postgres-1/etc/patroni/config.yml"`, nil),
+		chromedp.WaitVisible(dialog, chromedp.ByQuery),
+		chromedp.WaitNotVisible(`#m-heartbeat-1`, chromedp.ByQuery),
+		chromedp.Text(dialog+` article:not([hidden])`, &file, chromedp.ByQuery),
 	)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(file, "scope: prod") {
+		t.Errorf("the link shows\n%s", file)
 	}
 }

@@ -1,13 +1,7 @@
 "use strict";
 // Everything is in the page already: this only opens a machine and picks what of it is seen.
 (() => {
-  const open = (id) => {
-    const dialog = document.getElementById(id);
-    if (!(dialog instanceof HTMLDialogElement) || dialog.open) return;
-    dialog.showModal();
-    dialog.querySelector("nav button[aria-current]").focus();
-    history.replaceState(null, "", "#" + id);
-  };
+  const remember = (hash) => history.replaceState(null, "", hash || location.pathname + location.search);
 
   const show = (button) => {
     const dialog = button.closest("dialog");
@@ -15,6 +9,21 @@
     button.setAttribute("aria-current", "true");
     for (const panel of dialog.querySelectorAll("article")) panel.hidden = panel.id !== button.dataset.shows;
     dialog.querySelector(".panels").scrollTo(0, 0);
+    remember("#" + dialog.id + (button.classList.contains("path") ? button.textContent : ""));
+  };
+
+  // An address is a machine's id, with the path of one of its files behind it or without.
+  const open = (address) => {
+    const slash = (address + "/").indexOf("/");
+    const dialog = document.getElementById(address.slice(0, slash));
+    if (!(dialog instanceof HTMLDialogElement)) return;
+    for (const other of document.querySelectorAll("dialog[open]")) if (other !== dialog) other.close();
+    if (!dialog.open) dialog.showModal();
+    const path = address.slice(slash);
+    const file = path && [...dialog.querySelectorAll("nav .path")].find((button) => button.textContent === path);
+    const button = file || dialog.querySelector("nav button[aria-current]");
+    button.focus();
+    show(button);
   };
 
   document.addEventListener("click", (event) => {
@@ -41,10 +50,10 @@
   });
 
   for (const dialog of document.querySelectorAll("dialog")) {
-    dialog.addEventListener("close", () => history.replaceState(null, "", location.pathname + location.search));
+    dialog.addEventListener("close", () => remember(""));
   }
 
-  // A link with a machine's name in it opens that machine.
+  // A link that names a machine opens it.
   const named = () => location.hash && open(decodeURIComponent(location.hash.slice(1)));
   window.addEventListener("hashchange", named);
   named();
