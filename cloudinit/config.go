@@ -13,7 +13,7 @@ type cloudConfig struct {
 	// PreserveHostname false: a machine that is made anew from the same disk takes its new name.
 	PreserveHostname bool `yaml:"preserve_hostname"`
 	// ManageEtcHosts localhost keeps the one line that resolves the own name, and leaves the others to the agent.
-	ManageEtcHosts text `yaml:"manage_etc_hosts"`
+	ManageEtcHosts text   `yaml:"manage_etc_hosts"`
 	SSHPasswords   bool   `yaml:"ssh_pwauth"`
 	DisableRoot    bool   `yaml:"disable_root"`
 	SSHGenKeyTypes []text `yaml:"ssh_genkeytypes"`
