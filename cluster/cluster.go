@@ -108,7 +108,8 @@ type Cinc struct {
 	PostReady    []string `json:"postReady,omitempty"`
 }
 
-// Package is a package that is not in the distribution. Exactly one of URL, File and Official is set.
+// Package is a package that is not in the distribution: a URL, a file, or the vendor's own. The last has its URL and
+// digest from the lock file, and neither before it was looked up.
 type Package struct {
 	URL      string `json:"url,omitempty"`
 	File     string `json:"file,omitempty"`   // absolute

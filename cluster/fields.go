@@ -161,11 +161,15 @@ func Fields() []Field {
 	}
 }
 
-// nodeFields are the keys of one machine, under the list or key that it stands in.
-func nodeFields() []Field {
+// nodeFields are the keys of one machine, in the list or at the key that it stands in.
+func nodeFields(in string) []Field {
 	const perSlot = "the machine is replaced"
+	address := Mark{Replace, "the machine is replaced, and the others learn its new address with their next boot", ""}
+	if in == "postgres.nodes" || in == "heartbeat" {
+		address = Mark{Never, "the quorum knows its members by their addresses", "make a new cluster from a backup of this one"}
+	}
 	return []Field{
-		{"address", "Its address.", Mark{Replace, "the machine is replaced, and the others learn its new address with their next boot", ""}},
+		{"address", "Its address.", address},
 		{"disk", "Its data disk, like /dev/vdb.", Mark{Replace, perSlot + ", and fetches what it held from its peers if the disk is blank", ""}},
 		{"subnet", "AWS: its subnet.", Mark{Never, "a volume and a network interface do not leave their zone", "add a slot in the other subnet, wait until it has joined, and remove this one"}},
 		{"instanceType", "AWS: its instance type.", Mark{Replace, perSlot, ""}},
@@ -187,7 +191,7 @@ func FieldOf(path string) (Field, bool) {
 	}
 	for _, machine := range []string{"lb.nodes", "postgres.nodes", "opensearch.nodes", "heartbeat"} {
 		if key, ok := strings.CutPrefix(path, machine+"."); ok {
-			for _, field := range nodeFields() {
+			for _, field := range nodeFields(machine) {
 				if field.Path == key {
 					field.Path = path
 					return field, true

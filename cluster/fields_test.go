@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -26,7 +27,7 @@ func paths(mapping reflect.Type, path string) []string {
 // TestEveryFieldIsMarked: a key without a meaning, an effect and a reason is not finished, and a refusal shows the way around.
 func TestEveryFieldIsMarked(t *testing.T) {
 	var known []string
-	for _, f := range append(Fields(), nodeFields()...) {
+	for _, f := range slices.Concat(Fields(), nodeFields("lb.nodes"), nodeFields("heartbeat")) {
 		if f.Doc == "" || f.Reason == "" || (f.Effect != Refresh && f.Effect != Replace && f.Effect != Never) {
 			t.Errorf("the row is not complete: %+v", f)
 		}
@@ -41,7 +42,7 @@ func TestEveryFieldIsMarked(t *testing.T) {
 		t.Errorf("keys of the spec (-types +Fields):\n%s", diff)
 	}
 	known = nil
-	for _, f := range nodeFields() {
+	for _, f := range nodeFields("lb.nodes") {
 		known = append(known, f.Path)
 	}
 	if diff := cmp.Diff(paths(reflect.TypeFor[NodeSpec](), ""), known); diff != "" {
@@ -56,6 +57,8 @@ func TestEffectOf(t *testing.T) {
 		"postgres.nodes[1]":                    Replace,
 		"postgres.nodes[1].disk":               Replace,
 		"opensearch.nodes[2].subnet":           Never,
+		"lb.nodes[0].address":                  Replace,
+		"heartbeat.address":                    Never,
 		"heartbeat.volume.size":                Replace,
 		"api.addresses[2]":                     Replace,
 		"api.nodes":                            Refresh,

@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ type filesRead struct {
 	cincDigest   string // of cinc.package.file
 	searchDigest string // of opensearch.package.file
 	authorities  string // PEM
+	lock         Lock
 }
 
 // maxCertificates is how large a file of certificates may be; a whole system's bundle is a quarter of it.
@@ -36,6 +38,13 @@ func (s *Spec) readFiles() (filesRead, Problems) {
 	if s.OpenSearch != nil {
 		read.searchDigest = c.packageFile("opensearch.package", s.OpenSearch.Package)
 	}
+	if len(s.Official()) > 0 {
+		c.rule = ruleLock
+		var err error
+		if read.lock, err = s.lock(); err != nil {
+			c.report("", "the lock file "+show(filepath.Base(s.LockPath()))+": "+err.Error(), "remove it, and make it again with \"cincbake lock\"")
+		}
+	}
 	c.rule = ruleCAFile
 	for i, file := range s.CACertificates {
 		read.authorities += c.authorities(index("caCertificates", i), file)
@@ -43,13 +52,15 @@ func (s *Spec) readFiles() (filesRead, Problems) {
 	return read, c.problems
 }
 
+var errNoFile = errors.New("there is no such file")
+
 // open opens a file that the spec names. Only a regular file is one: reading a device or a pipe might never end.
 func (s *Spec) open(name string) (*os.File, error) {
 	file := s.path(name)
 	info, err := os.Stat(file)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return nil, errors.New("there is no such file")
+		return nil, errNoFile
 	case errors.Is(err, fs.ErrPermission):
 		return nil, errors.New("the file may not be read")
 	case err != nil:

@@ -57,7 +57,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 	}
 	if s.Cinc != nil {
 		resolved.Cinc = &Cinc{
-			Version: string(s.Cinc.Version), Package: s.packageOf(s.Cinc.Package, read.cincDigest), Settings: s.Cinc.Settings,
+			Version: string(s.Cinc.Version), Package: s.packageOf(PackageCinc, s.Cinc.Package, read.cincDigest, read.lock), Settings: s.Cinc.Settings,
 			PreConfigure: s.Cinc.Hooks.PreConfigure, PostReady: s.Cinc.Hooks.PostReady,
 		}
 	}
@@ -66,7 +66,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 	}
 	if s.OpenSearch != nil {
 		resolved.OpenSearch = s.opensearch()
-		resolved.OpenSearch.Package = s.packageOf(s.OpenSearch.Package, read.searchDigest)
+		resolved.OpenSearch.Package = s.packageOf(PackageOpenSearch, s.OpenSearch.Package, read.searchDigest, read.lock)
 	}
 	for _, m := range s.machines() {
 		resolved.Nodes = append(resolved.Nodes, s.node(m))
@@ -185,15 +185,22 @@ func (s *Spec) node(m machine) Node {
 	return n
 }
 
-// packageOf returns a package's source; the digest is of its file, if it is one.
-func (s *Spec) packageOf(p PackageSpec, fileDigest string) Package {
+// packageOf returns a package's source; the digest is of its file, if it is one, or what the lock says.
+func (s *Spec) packageOf(name string, p PackageSpec, fileDigest string, lock Lock) Package {
 	switch {
+	case p.Official:
+		for _, wanted := range s.Official() {
+			if locked, ok := lock.Find(wanted); ok && wanted.Name == name {
+				return Package{URL: locked.URL, Digest: locked.Digest, Official: true}
+			}
+		}
+		return Package{Official: true}
 	case p.File != "":
 		return Package{File: filepath.Clean(s.path(p.File)), Digest: fileDigest}
 	case p.URL != "":
 		return Package{URL: p.URL, Digest: p.digest()}
 	default:
-		return Package{Official: p.Official}
+		return Package{} // an external search has none
 	}
 }
 

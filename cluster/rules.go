@@ -27,6 +27,7 @@ const (
 // Names of the rules that Resolve keeps, over the files that a spec names.
 const (
 	rulePackageFile = "package-file"
+	ruleLock        = "lock"
 	ruleCAFile      = "ca-file"
 )
 
@@ -71,6 +72,7 @@ func rules() []rule {
 		{"package-source", "a bake must know which bytes it installs, before it does", (*checker).packageSource},
 		{"package-digest", "a digest that is cut short proves nothing", (*checker).packageDigest},
 		{rulePackageFile, "an image depends on the file's bytes", nil},
+		{ruleLock, "a lock that cannot be read protects nothing", nil},
 		{"setting-reserved", "of two values for one setting, one would be ignored", (*checker).settingReserved},
 		{"setting-secret", "a spec is kept in version control", (*checker).settingSecret},
 		{"setting-value", "a setting is one line of cinc-server.rb", (*checker).settingValue},
