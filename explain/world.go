@@ -129,7 +129,11 @@ func (a Assume) sentences(w world) []string {
 	if a.Join {
 		return append(said, "the cluster is formed, and this machine is new in it")
 	}
-	return append(said, "the cluster forms for the first time (--join shows a machine that joins a formed one)")
+	said = append(said, "the cluster forms for the first time (--join shows a machine that joins a formed one)")
+	if w.self.Role == cluster.RoleAPI && w.bootstraps() {
+		said = append(said, "of all API nodes it is this one that makes the databases: a lock decides that at boot")
+	}
+	return said
 }
 
 // Names of facts, as marks and people say them.

@@ -179,7 +179,7 @@ func TestPageEscapes(t *testing.T) {
 
 func TestPageIsPure(t *testing.T) {
 	r := example(t, cluster.SelfHosted, cluster.OnPrem)
-	if html(t, r) != html(t, r) {
-		t.Error("two pages of one cluster differ")
+	if diff := cmp.Diff(html(t, r), html(t, r)); diff != "" {
+		t.Errorf("two pages of one cluster differ:\n%s", diff)
 	}
 }

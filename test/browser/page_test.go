@@ -74,7 +74,7 @@ func chromium(t *testing.T) string {
 // profile is a folder for the browser's state. Its helpers write for a moment after it has gone, so removing it takes patience.
 func profile(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "cincbake-browser-")
+	dir, err := os.MkdirTemp("", "cincbake-browser-") //nolint:usetesting // TempDir does not wait
 	if err != nil {
 		t.Fatal(err)
 	}
