@@ -14,6 +14,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/explain"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/secrets"
 )
 
 // rendered is a row of `render -o json`.
@@ -138,6 +139,10 @@ func (f *renderFlags) writeSeeds(nodes []cluster.Node) ([]rendered, error) {
 	if err != nil {
 		return nil, err
 	}
+	return f.write(nodes, bundle)
+}
+
+func (f *renderFlags) write(nodes []cluster.Node, bundle *secrets.Bundle) ([]rendered, error) {
 	seeds, err := seedsOf(f.resolved, nodes, bundle)
 	if err != nil {
 		return nil, err
