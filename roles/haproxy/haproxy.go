@@ -31,7 +31,8 @@ func Bake() step.Plan {
 		{
 			Title:  "Install haproxy",
 			Reason: "the way to the next tier's healthy nodes",
-			Action: step.Packages{Names: []string{"haproxy"}},
+			// procps: Debian's unit reloads with /bin/kill and does not say that it needs it.
+			Action: step.Packages{Names: []string{"haproxy", "procps"}},
 		},
 		{
 			Title:  "Keep haproxy from starting by itself",

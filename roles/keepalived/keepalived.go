@@ -36,7 +36,8 @@ func Bake() step.Plan {
 		{
 			Title:  "Install keepalived",
 			Reason: "one of the lb nodes holds the clients' address, another takes it over",
-			Action: step.Packages{Names: []string{"keepalived"}},
+			// procps: Debian's unit reloads with /bin/kill and does not say that it needs it.
+			Action: step.Packages{Names: []string{"keepalived", "procps"}},
 		},
 		{
 			Title:  "Keep keepalived from starting by itself",
