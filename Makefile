@@ -20,7 +20,7 @@ AGENTS  := plugin/agent/bin
 AGENT_MAX_BYTES := 12582912
 
 .DEFAULT_GOAL := help
-.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench demo demo-down generate clean distclean
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers demo demo-down generate clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ e2e: build plugins ## Bake, boot and break a whole cluster: root on Debian, abou
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
+
+bench-peers: ## Print how much faster seeds are made than by cloud-localds
+	@hack/bench-peers.sh
 
 demo: ## Bake both images, boot a cluster here, power off its primary, and watch it heal
 	@hack/demo.sh
