@@ -88,9 +88,14 @@ func (b *Bundle) switchCA(r *cluster.Resolved, now time.Time) error {
 	return nil
 }
 
-// retireCA forgets the previous CA, and with it the certificates of nodes that left before the switch.
+// retireCA forgets the previous CA, and with it what only that one signed: certificates of nodes that left before the
+// switch, and of a domain that the cluster no longer has.
 func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
+	ownFront := b.Front != nil && !b.importedFront()
 	b.PreviousCA = ""
+	if ownFront && b.importedFront() {
+		b.Front = nil
+	}
 	for name, pair := range b.Nodes {
 		if certificate, err := pair.X509(); err != nil || !b.signed(certificate) {
 			delete(b.Nodes, name)

@@ -129,6 +129,17 @@ func TestSwitchedCASignsAnew(t *testing.T) {
 	}
 	smaller := selfHosted()
 	smaller.Nodes = smaller.Nodes[1:] // lb-1 leaves
+	withoutDomain := generate(t, selfHosted)
+	for step := range 3 {
+		r := selfHosted()
+		r.Domain = ""
+		if _, err := withoutDomain.RotateCA(r, step > 0, now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if withoutDomain.Front != nil {
+		t.Error("what the old CA signed for clients passes for the user's own now")
+	}
 	for range 2 {
 		if _, err := b.RotateCA(smaller, true, now); err != nil {
 			t.Fatal(err)

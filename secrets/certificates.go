@@ -56,8 +56,8 @@ func (b *Bundle) authority() (*authority, error) {
 	return &authority{b.Cluster, pair.Leaf, pair}, nil
 }
 
-// trusted returns the certificates of every CA that machines trust, PEM: the one that signs first.
-func (b *Bundle) trusted() string {
+// Trusted returns the certificates of every CA that machines and operators trust, PEM: the one that signs first.
+func (b *Bundle) Trusted() string {
 	trusted := b.CA.Certificate
 	if b.NextCA != nil {
 		trusted += b.NextCA.Certificate

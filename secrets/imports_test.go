@@ -133,10 +133,11 @@ func TestImportFrontRefuses(t *testing.T) {
 	}
 }
 
-const (
-	openKey   = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAA=\n-----END OPENSSH PRIVATE KEY-----" // no key, only its head
-	lockedKey = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI=\n-----END OPENSSH PRIVATE KEY-----"
-)
+// sshKey returns the head of a private key as ssh-keygen writes it: the cipher that it is locked with, and no key.
+func sshKey(cipher string) string {
+	head := append([]byte("openssh-key-v1\x00\x00\x00\x00"), byte(len(cipher)))
+	return strings.TrimSuffix(string(pem.EncodeToMemory(&pem.Block{Type: "OPENSSH PRIVATE KEY", Bytes: append(head, cipher...)})), "\n")
+}
 
 func TestImportValues(t *testing.T) {
 	toS3 := func() *cluster.Resolved {
@@ -167,8 +168,8 @@ func TestImportValues(t *testing.T) {
 		{"backup.s3KeySecret", toS3, "FAKE x", "", "expected one word"},
 		{"backup.s3KeySecret", toS3, "\n", "", "it is empty"},
 		{"backup.s3KeyID", toSFTP, "AKIAFAKE", "", "no use for it"},
-		{"backup.sftpKey", toSFTP, openKey, openKey + "\n", ""},
-		{"backup.sftpKey", toSFTP, lockedKey, "", "the key has a passphrase"},
+		{"backup.sftpKey", toSFTP, sshKey("none"), sshKey("none") + "\n", ""},
+		{"backup.sftpKey", toSFTP, sshKey("aes256-ctr"), "", "the key has a passphrase"},
 		{"backup.sftpKey", toSFTP, "FAKE", "", "expected a private key in PEM"},
 	} {
 		t.Run(test.name+" "+test.err, func(t *testing.T) {

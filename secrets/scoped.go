@@ -94,7 +94,7 @@ func (b *Bundle) Scope(node cluster.Node) (Scoped, error) {
 	if !ok {
 		return Scoped{}, fmt.Errorf("no certificate for %s among the secrets of cluster %s: %s", node.Name, b.Cluster, remedy)
 	}
-	scoped := Scoped{Cluster: b.Cluster, Node: node.Name, CA: b.trusted(), Leaf: leaf}
+	scoped := Scoped{Cluster: b.Cluster, Node: node.Name, CA: b.Trusted(), Leaf: leaf}
 	switch node.Role {
 	case cluster.RolePostgres:
 		scoped.Postgres, scoped.Backup = clone(b.Postgres), clone(b.Backup)

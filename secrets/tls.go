@@ -32,7 +32,7 @@ func (s Scoped) ClientTLS() (*tls.Config, error) {
 
 // OperatorTLS returns the configuration with which an operator dials the nodes' agents.
 func (b *Bundle) OperatorTLS() (*tls.Config, error) {
-	config, err := dialing(b.Cluster, b.trusted(), b.Operator)
+	config, err := dialing(b.Cluster, b.Trusted(), b.Operator)
 	if err != nil {
 		return nil, fmt.Errorf("certificate of the operator: %w", err)
 	}

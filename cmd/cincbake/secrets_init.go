@@ -42,9 +42,11 @@ owner alone. Keep a copy of it somewhere safe, and out of version control unless
 cluster.
 
 Run it again after adding a machine or a tier: it adds what is missing and keeps everything else, so that rendering twice
-gives the same seeds. It also takes over what only you have: the certificate under tls, and the passwords and keys of
-what the cluster uses and does not run. Those come from files or from the environment, never from an argument, which
-every user of this machine could read:
+gives the same seeds. ` + lifetimes() + `
+
+It also takes over what only you have: the certificate under tls, and the passwords and keys of what the cluster uses and
+does not run. Those come from files or from the environment, never from an argument, which every user of this machine
+could read:
 
 ` + importHelp(),
 		Example: `  cincbake secrets init
@@ -179,6 +181,12 @@ func (f *importFlags) register(c *cobra.Command) {
 		f.files[i.Name] = c.Flags().String(i.Flag(), "", "read "+i.What+" from `FILE`")
 		_ = c.MarkFlagFilename(i.Flag())
 	}
+}
+
+func lifetimes() string {
+	days := func(d time.Duration) int { return int(d.Hours() / 24) }
+	return fmt.Sprintf("Certificates last %d days, the CA %d: run it again in the last %d days, and it\nrenews them.",
+		days(secrets.LeafLifetime), days(secrets.CALifetime), days(secrets.RenewBefore))
 }
 
 func importHelp() string {
