@@ -21,7 +21,7 @@ const trustDir = "/etc/haproxy/trust"
 // closed connection.
 func Balancer(in role.Inputs) (step.Plan, error) {
 	var t text
-	t.WriteString(preamble)
+	t.write(preamble)
 	t.section("frontend", "http")
 	t.rows(
 		fmt.Sprintf("bind :%d", cluster.PortHTTP),
@@ -55,7 +55,7 @@ func Balancer(in role.Inputs) (step.Plan, error) {
 	if err := t.pool(in.Cluster); err != nil {
 		return nil, err
 	}
-	return append(trust(), serve([]byte(t.String()), role.CAFile)...), nil
+	return append(trust(), serve(t.bytes(), role.CAFile)...), nil
 }
 
 // balanced are the settings of both backends. Connections to a dead node are tried elsewhere at once, which does not leave

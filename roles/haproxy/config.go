@@ -1,9 +1,6 @@
 package haproxy
 
-import (
-	"fmt"
-	"strings"
-)
+import "strings"
 
 // preamble opens every configuration. Its settings are measured ones: a client that nobody serves must learn so.
 //
@@ -51,14 +48,20 @@ resolvers system
 `
 
 // text is a configuration being written.
-type text struct{ strings.Builder }
+type text struct{ b strings.Builder }
+
+// write adds whole sections.
+func (t *text) write(sections string) { t.b.WriteString(sections) }
+
+// section opens a section.
+func (t *text) section(kind, name string) { t.write("\n" + kind + " " + name + "\n") }
 
 // rows writes indented lines.
 func (t *text) rows(rows ...string) {
 	for _, row := range rows {
-		t.WriteString("    " + row + "\n")
+		t.write("    " + row + "\n")
 	}
 }
 
-// section opens a section.
-func (t *text) section(kind, name string) { fmt.Fprintf(t, "\n%s %s\n", kind, name) }
+// bytes returns what was written.
+func (t *text) bytes() []byte { return []byte(t.b.String()) }

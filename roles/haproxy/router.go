@@ -19,9 +19,9 @@ import (
 // verifies no server's certificate: the router does both.
 func Router(in role.Inputs) (step.Plan, error) {
 	var t text
-	t.WriteString(preamble)
+	t.write(preamble)
 	if named(in.Cluster) {
-		t.WriteString(resolvers)
+		t.write(resolvers)
 	}
 	if p := in.Cluster.Postgres; p != nil {
 		t.section("listen", "postgres")
@@ -45,7 +45,7 @@ func Router(in role.Inputs) (step.Plan, error) {
 			return nil, err
 		}
 	}
-	return serve([]byte(t.String()), role.CAFile), nil
+	return serve(t.bytes(), role.CAFile), nil
 }
 
 // primary leads to the database node that is primary now, which its Patroni knows. A session with a former primary ends
