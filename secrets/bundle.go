@@ -210,7 +210,7 @@ func (b *Bundle) Warnings(r *cluster.Resolved, now time.Time) []string {
 	if stage := b.CAStage(); stage != CASteady {
 		warnings = append(warnings, "the CA is being replaced: "+stage.next())
 	}
-	if len(b.Recipients) == 1 {
+	if len(slices.Compact(slices.Sorted(slices.Values(b.Recipients)))) == 1 {
 		warnings = append(warnings, "the file is encrypted to one recipient, and is lost with that one's identity: list a second one under secrets.recipients, and run cincbake secrets init")
 	}
 	return warnings

@@ -200,6 +200,8 @@ func TestWarnings(t *testing.T) {
 		"the CA ends":   {func(*Bundle) {}, CALifetime - CARenewBefore + time.Second, []string{"the CA has a certificate that ends on 2035-12-31: run cincbake secrets rotate ca"}},
 		"a CA replaced": {func(b *Bundle) { b.PreviousCA = b.CA.Certificate }, 0, []string{"the CA is being replaced: replace every machine"}},
 		"one recipient": {func(b *Bundle) { b.Recipients = []string{"age1x"} }, 0, []string{"the file is encrypted to one recipient"}},
+		"one, twice":    {func(b *Bundle) { b.Recipients = []string{"age1x", "age1x"} }, 0, []string{"the file is encrypted to one recipient"}},
+		"two":           {func(b *Bundle) { b.Recipients = []string{"age1x", "age1y"} }, 0, nil},
 	} {
 		b := generate(t, managed)
 		test.change(b)
