@@ -53,8 +53,8 @@ type portRow struct {
 func portTable() []portRow {
 	var (
 		always    = func(*Resolved) bool { return true }
-		balanced  = func(r *Resolved) bool { return r.hasNodes(RoleLB) }
-		direct    = func(r *Resolved) bool { return !r.hasNodes(RoleLB) }
+		balanced  = func(r *Resolved) bool { return r.runs(RoleLB) }
+		direct    = func(r *Resolved) bool { return !r.runs(RoleLB) }
 		noAPI     = func(r *Resolved) bool { return r.API == nil }
 		toBucket  = func(r *Resolved) bool { return r.Backup != nil && r.Backup.S3 != nil }
 		toAccount = func(r *Resolved) bool { return r.Backup != nil && r.Backup.SFTP != nil }
@@ -121,15 +121,33 @@ func Ports(r *Resolved) []Flow {
 func Inbound(r *Resolved, role Role) []Flow {
 	var flows []Flow
 	for _, flow := range Ports(r) {
-		if flow.To == role && r.hasNodes(role) {
+		if flow.To == role && r.runs(role) {
 			flows = append(flows, flow)
 		}
 	}
 	return flows
 }
 
-// hasNodes tells whether the cluster runs machines of a role.
-func (r *Resolved) hasNodes(role Role) bool { return len(r.NodesOf(role)) > 0 }
+// runs tells whether the cluster runs machines of a role: those that it names, and those that only its tiers tell of, as a
+// machine's document leaves others out and the machine's firewall is the same.
+func (r *Resolved) runs(role Role) bool {
+	if len(r.NodesOf(role)) > 0 {
+		return true
+	}
+	switch role {
+	case RoleLB:
+		return r.LB != nil && r.LB.Kind == LBNodes
+	case RoleAPI:
+		return r.API != nil && r.Postgres != nil
+	case RoleStandalone:
+		return r.API != nil && r.Postgres == nil
+	case RolePostgres:
+		return r.Postgres != nil && r.Postgres.External == nil
+	case RoleOpenSearch:
+		return r.OpenSearch != nil && r.OpenSearch.External == nil
+	}
+	return false
+}
 
 // hasEnd tells whether an end of a flow is there: machines, or whoever is outside.
 func (r *Resolved) hasEnd(end string) bool {
@@ -137,7 +155,7 @@ func (r *Resolved) hasEnd(end string) bool {
 	case FromClients, FromOperators, FromCluster, ToBackup:
 		return true
 	}
-	return r.hasNodes(Role(end))
+	return r.runs(Role(end))
 }
 
 // outward returns the flows from API nodes to tiers that are somebody else's, at the ports that those have.

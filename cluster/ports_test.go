@@ -70,6 +70,22 @@ func TestPortsFollowTheTiers(t *testing.T) {
 	}
 }
 
+// TestPortsWithoutTheOthers: a machine that is not told of the others makes the same firewall.
+func TestPortsWithoutTheOthers(t *testing.T) {
+	for _, topology := range Topologies() {
+		for _, platform := range Platforms() {
+			r := exampleOf(t, topology, platform)
+			for _, role := range rolesOf(r) {
+				alone := *r
+				alone.Nodes = slices.DeleteFunc(slices.Clone(r.Nodes), func(n Node) bool { return n.Role == RoleAPI || n.Role == RoleLB })
+				if diff := cmp.Diff(flowsOf(Inbound(r, role)), flowsOf(Inbound(&alone, role))); diff != "" {
+					t.Errorf("%s on %s, %s (-all +alone)\n%s", topology, platform, role, diff)
+				}
+			}
+		}
+	}
+}
+
 // TestPortTable: rows are complete, and none stands twice.
 func TestPortTable(t *testing.T) {
 	seen := map[string]bool{}
