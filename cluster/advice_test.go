@@ -25,8 +25,10 @@ func TestAdvice(t *testing.T) {
 	}{
 		{"everything", everything, []string{"unverified-release cinc.version", "old-postgres postgres.version", "one-recipient secrets.recipients"}},
 		{"self-hosted", selfHosted, []string{"no-backup backup", "unverified-release cinc.version", "old-postgres postgres.version"}},
-		{"one of each", replace(selfHosted, "nodes: 2 ", "nodes: 1 ", ", 10.20.0.42, 10.20.0.43", ""),
-			[]string{"no-backup backup", "unverified-release cinc.version", "one-api-node api", "old-postgres postgres.version", "one-search-node opensearch.nodes"}},
+		{
+			"one of each", replace(selfHosted, "nodes: 2 ", "nodes: 1 ", ", 10.20.0.42, 10.20.0.43", ""),
+			[]string{"no-backup backup", "unverified-release cinc.version", "one-api-node api", "old-postgres postgres.version", "one-search-node opensearch.nodes"},
+		},
 		{"managed", managed, []string{"unverified-release cinc.version"}},
 		{"no balancer", replace(managed, "lb: nlb", "", "min: 2", "min: 1"), []string{"unverified-release cinc.version", "one-api-node api", "own-balancer api"}},
 	} {

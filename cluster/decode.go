@@ -33,10 +33,10 @@ func (d *decoder) report(rule, path string, at position, message, remedy string)
 	d.problems = append(d.problems, Problem{d.spec.file, at.line, at.column, path, rule, message, remedy})
 }
 
-// refuse reports a value and marks it, so that no rule says something about it again.
-func (d *decoder) refuse(rule, path, message, remedy string) {
+// refuse reports a value that its key does not take, and marks it, so that no rule says something about it again.
+func (d *decoder) refuse(path, message, remedy string) {
 	d.broken[path] = true
-	d.report(rule, path, d.spec.position(path), message, remedy)
+	d.report(ruleValueType, path, d.spec.position(path), message, remedy)
 }
 
 // value decodes node into target, which is at path.
@@ -53,7 +53,7 @@ func (d *decoder) value(node *yaml.Node, path string, target reflect.Value) {
 		d.secret(path, d.spec.position(path))
 		return
 	case empty(node):
-		d.refuse(ruleValueType, path, "there is no value", "write "+expected(target))
+		d.refuse(path, "there is no value", "write "+expected(target))
 		return
 	}
 	if target.Kind() == reflect.Pointer {
@@ -117,7 +117,7 @@ func (d *decoder) mapping(node *yaml.Node, path string, target reflect.Value) {
 	for key, value := range d.pairs(node, path, known) {
 		field, keyPath := fields[key.Value], join(path, key.Value)
 		if _, required := field.Tag.Lookup("required"); empty(value) && !required {
-			d.refuse(ruleValueType, keyPath, "there is no value", "write "+expected(target.FieldByIndex(field.Index))+", or remove the key")
+			d.refuse(keyPath, "there is no value", "write "+expected(target.FieldByIndex(field.Index))+", or remove the key")
 			continue
 		}
 		d.value(value, keyPath, target.FieldByIndex(field.Index))
@@ -216,7 +216,7 @@ func (d *decoder) wrongType(node *yaml.Node, path string, target reflect.Value) 
 	default:
 		remedy = "write a single value"
 	}
-	d.refuse(ruleValueType, path, "expected "+expected(target)+", found "+found(node), remedy)
+	d.refuse(path, "expected "+expected(target)+", found "+found(node), remedy)
 }
 
 // expected says in words what a field takes.

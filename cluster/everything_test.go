@@ -135,7 +135,9 @@ func TestResolveEverythingOnAWS(t *testing.T) {
 	}
 	want := []Placement{
 		{"", "m6i.xlarge", 0, ""},
-		{"subnet-0a1b2c3d", "r6i.xlarge", 80, "gp3"}, {"subnet-1b2c3d4e", "r6i.large", 50, "io2"}, {"subnet-1b2c3d4e", "r6i.large", 50, "io2"},
+		{"subnet-0a1b2c3d", "r6i.xlarge", 80, "gp3"},
+		{"subnet-1b2c3d4e", "r6i.large", 50, "io2"},
+		{"subnet-1b2c3d4e", "r6i.large", 50, "io2"},
 	}
 	var got []Placement
 	for _, n := range r.Nodes {
@@ -162,8 +164,10 @@ func TestEverythingIsEverything(t *testing.T) {
 			used[indexes.ReplaceAllString(path, "")] = true
 		}
 	}
-	alternatives := map[string]bool{"backup.s3": true, "backup.path": true, "backup.restore.latest": true, "opensearch.external": true, "postgres.external.rds": true,
-		"api.disk": true, "api.volume": true, "postgres.instanceType": true, "postgres.volume": true}
+	alternatives := map[string]bool{
+		"backup.s3": true, "backup.path": true, "backup.restore.latest": true, "opensearch.external": true, "postgres.external.rds": true,
+		"api.disk": true, "api.volume": true, "postgres.instanceType": true, "postgres.volume": true,
+	}
 	for _, path := range paths(reflect.TypeFor[Spec](), "") {
 		covered := used[path]
 		for at := path; at != "" && !covered; at = parent(at) {

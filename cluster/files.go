@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"io/fs"
 	"os"
@@ -88,7 +87,7 @@ func (c *checker) packageFile(at string, p PackageSpec) string {
 		return ""
 	}
 	defer file.Close()
-	var sum hash.Hash = sha256.New()
+	sum := sha256.New()
 	kind, key := "sha256:", "sha256"
 	if p.SHA512 != "" {
 		sum, kind, key = sha512.New(), "sha512:", "sha512"

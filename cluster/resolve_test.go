@@ -16,8 +16,10 @@ import (
 )
 
 // values compares the netip types by value, an absent list with an empty one, and leaves out what only a bake needs.
-var values = cmp.Options{cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty(),
-	cmpopts.IgnoreFields(Image{}, "Mirror", "Proxy"), cmpopts.IgnoreFields(Cinc{}, "Package"), cmpopts.IgnoreFields(OpenSearch{}, "Package")}
+var values = cmp.Options{
+	cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty(),
+	cmpopts.IgnoreFields(Image{}, "Mirror", "Proxy"), cmpopts.IgnoreFields(Cinc{}, "Package"), cmpopts.IgnoreFields(OpenSearch{}, "Package"),
+}
 
 func resolve(t *testing.T, text string) *Resolved {
 	t.Helper()

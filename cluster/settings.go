@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"strconv"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -97,24 +98,33 @@ func (d *decoder) setting(node *yaml.Node, path string) any {
 	if node.Kind != yaml.SequenceNode {
 		return d.settingScalar(node, path)
 	}
-	list := []any{}
+	list, whole := []any{}, true
 	for i, item := range node.Content {
-		if value := d.settingScalar(item, index(path, i)); value != nil {
-			list = append(list, value)
-		}
+		value := d.settingScalar(item, index(path, i))
+		list, whole = append(list, value), whole && value != nil
+	}
+	if !whole {
+		return nil
 	}
 	return list
 }
 
+// settingScalar decodes one scalar. What it refuses it does not repeat: people put passwords here.
 func (d *decoder) settingScalar(node *yaml.Node, path string) any {
 	var target reflect.Value
+	number, err := strconv.Atoi(node.Value)
+	digits := err == nil && strconv.Itoa(number) == node.Value
 	switch {
-	case node.Kind == yaml.ScalarNode && node.Tag == "!!int":
+	case node.Tag == "!!int" && digits:
 		target = reflect.New(reflect.TypeFor[int]()).Elem()
-	case node.Kind == yaml.ScalarNode && node.Tag == "!!bool":
+	case node.Tag == "!!bool":
 		target = reflect.New(reflect.TypeFor[bool]()).Elem()
-	default:
+	case node.Tag == "!!str", empty(node), node.Kind == yaml.AliasNode:
 		target = reflect.New(reflect.TypeFor[string]()).Elem()
+	default:
+		d.spec.positions[path] = position{node.Line, node.Column}
+		d.refuse(path, "this is no value of a setting", "write text, a whole number, true or false, or a list of those; quotes make text of anything")
+		return nil
 	}
 	d.value(node, path, target)
 	if d.broken[path] {

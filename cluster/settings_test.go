@@ -56,7 +56,7 @@ func TestReservedSettings(t *testing.T) {
 
 // TestSettingsAreNotRepeated: a secret that was written as a setting by mistake is refused by name and never shown.
 func TestSettingsAreNotRepeated(t *testing.T) {
-	const planted = "PLANTED7PAYLOAD"
+	const planted = "0777777777" // a number to YAML, in octal
 	for _, line := range []string{
 		"ldap: {bind_password: " + planted + "}", "opscode_erchef: {sql_password: [" + planted + "]}", "my_token: " + planted,
 		"postgresql: {db_superuser_password: " + planted + "}",
@@ -66,7 +66,11 @@ func TestSettingsAreNotRepeated(t *testing.T) {
 			text = strings.Replace(text, "    opscode_erchef: {depsolver_timeout: 10000, strict_search_result_acls: true}\n", "", 1)
 		}
 		problems := parseBroken(t, "cluster.yaml", []byte(text))
-		if strings.Contains(problems.Error(), planted) || problems[0].Rule != "setting-secret" {
+		if strings.Contains(problems.Error(), planted) || problems[0].Rule != ruleValueType {
+			t.Errorf("%s: %v", line, problems)
+		}
+		problems = parseBroken(t, "cluster.yaml", []byte(strings.ReplaceAll(text, planted, "PLANTED7PAYLOAD")))
+		if strings.Contains(problems.Error(), "PLANTED7PAYLOAD") || problems[0].Rule != "setting-secret" {
 			t.Errorf("%s: %v", line, problems)
 		}
 	}
