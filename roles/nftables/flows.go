@@ -33,9 +33,9 @@ func inbound(in role.Inputs) []rule {
 		if i < 0 {
 			i, rules = len(rules), append(rules, rule{match: match})
 		}
-		from := sources(in.Cluster, flow)
+		from, open := sources(in.Cluster, flow)
 		r := &rules[i]
-		r.open = r.open || len(from) == 0
+		r.open = r.open || open
 		r.from = append(r.from, from...)
 		if !slices.Contains(r.why, flow.Why) {
 			r.why = append(r.why, flow.Why)
@@ -70,33 +70,35 @@ func set(prefixes []netip.Prefix) []string {
 	return slices.Compact(elements)
 }
 
-// sources returns where a flow may begin; nothing means everywhere.
-func sources(r *cluster.Resolved, flow cluster.Flow) []netip.Prefix {
+// sources returns where a flow may begin; open means everywhere.
+func sources(r *cluster.Resolved, flow cluster.Flow) (from []netip.Prefix, open bool) {
 	network := []netip.Prefix{r.Network.Prefix.Masked()}
 	switch flow.From {
 	case cluster.FromOperators:
-		return nil
+		return nil, true
 	case cluster.FromClients:
 		if flow.To == cluster.RolePostgres {
-			return network // a database without Cinc's API is for whoever is in its network
+			return network, false // a database without Cinc's API is for whoever is in its network
 		}
-		return nil
+		return nil, true
 	case cluster.FromCluster:
-		return network
+		return network, false
 	}
-	var list []netip.Prefix
 	for _, n := range r.NodesOf(cluster.Role(flow.From)) {
 		if !n.Address.IsValid() {
-			return network // where addresses are not part of the cluster
+			return network, false // where addresses are not part of the cluster
 		}
-		list = append(list, single(n.Address))
+		from = append(from, single(n.Address))
 	}
-	if flow.From == string(cluster.RoleAPI) { // the whole pool, launched or not
+	if flow.From == string(cluster.RoleAPI) { // the whole pool: which of it are launched is not told to every machine
 		for _, address := range r.API.Pool {
-			list = append(list, single(address))
+			from = append(from, single(address))
 		}
 	}
-	return list
+	if len(from) == 0 {
+		return network, false
+	}
+	return from, false
 }
 
 func single(address netip.Addr) netip.Prefix { return netip.PrefixFrom(address, address.BitLen()) }

@@ -31,6 +31,8 @@ func TestWhoComesIn(t *testing.T) {
 	}{
 		"clients of a database alone":     {cluster.Resolved{Nodes: database}, cluster.RolePostgres, "ip saddr { 10.20.0.0/24 } tcp dport 5432 accept"},
 		"clients of Cinc's database":      {cluster.Resolved{Nodes: front, API: pool}, cluster.RolePostgres, "ip saddr { 10.20.0.20, 10.20.0.21, 10.20.0.31, 10.20.0.32 } tcp dport 5432 accept"},
+		"API nodes that are not named":    {cluster.Resolved{Nodes: database, API: pool, Postgres: &cluster.Postgres{}}, cluster.RolePostgres, "ip saddr { 10.20.0.20, 10.20.0.21, 10.20.0.31, 10.20.0.32 } tcp dport 5432 accept"},
+		"balancers that are not named":    {cluster.Resolved{Nodes: front[2:3], API: pool, Postgres: &cluster.Postgres{}, LB: &cluster.LB{Kind: cluster.LBNodes}}, cluster.RoleAPI, "ip saddr { 10.20.0.0/24 } tcp dport 443 accept"},
 		"no database on the witness":      {cluster.Resolved{Nodes: database}, cluster.RoleHeartbeat, "!dport 5432"},
 		"clients behind a balancer":       {cluster.Resolved{Nodes: front, API: pool}, cluster.RoleAPI, "ip saddr { 10.20.0.11, 10.20.0.12 } tcp dport 443 accept"},
 		"clients of the balancer":         {cluster.Resolved{Nodes: front, API: pool}, cluster.RoleLB, "        tcp dport 443 accept"},
