@@ -95,7 +95,7 @@ func check(file string, text []byte, compiled func() (*jsonschema.Schema, error)
 		return nil, err
 	}
 	var root yaml.Node
-	if err := yaml.Unmarshal(text, &root); err != nil {
+	if err := yaml.Unmarshal(withoutBlocks(text), &root); err != nil {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	var value any
@@ -111,6 +111,23 @@ func check(file string, text []byte, compiled func() (*jsonschema.Schema, error)
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	return collect(file, &root, invalid), nil
+}
+
+// withoutBlocks empties every literal block and keeps its lines, so that positions stay: the schemas ask of the files' contents
+// only that they are texts, and parsing them would be most of the work.
+func withoutBlocks(text []byte) []byte {
+	short := make([]byte, 0, len(text)/4)
+	inside, indent := false, 0
+	for line := range bytes.Lines(text) {
+		own := len(line) - len(bytes.TrimLeft(line, " "))
+		if inside && (own > indent || len(line) == own+1) {
+			short = append(short, '\n')
+			continue
+		}
+		inside, indent = bytes.HasSuffix(line, []byte(": |\n")), own
+		short = append(short, line...)
+	}
+	return short
 }
 
 // hideContent takes the files' contents, secrets among them, out of reach of any message. The schema asks of them only

@@ -31,6 +31,10 @@ func TestCheck(t *testing.T) {
 			"user-data:5:5: /write_files/1: missing property 'path'",
 			"user-data:6:11: /hostname: got number, want string",
 		}},
+		{"a mistake behind a file", "#cloud-config\nwrite_files:\n  - path: /a\n    content: |\n      hostnam: x\n\n      y: |\n        z\n  - path: 1\nhostname: 1\n", network, []string{
+			"user-data:9:11: /write_files/1/path: got number, want string",
+			"user-data:10:11: /hostname: got number, want string",
+		}},
 		{"one value, several alternatives", "#cloud-config\nmanage_etc_hosts: maybe\n", network, []string{
 			"user-data:2:19: /manage_etc_hosts: value must be one of true, false, 'localhost', or value must be 'template'",
 		}},
