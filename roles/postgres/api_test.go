@@ -45,6 +45,9 @@ func fakePatroni(t *testing.T, members string) (api API, asked *[]string) {
 		_, _ = w.Write([]byte("{}"))
 	}
 	mux.HandleFunc("PATCH /config", change)
+	mux.HandleFunc("GET /config", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"ttl":20,"postgresql":{"parameters":{"max_connections":"100","wal_keep_size":256}}}`))
+	})
 	mux.HandleFunc("POST /switchover", change)
 	tls, err := scoped.ServerTLS()
 	if err != nil {
@@ -127,5 +130,57 @@ func TestSwitchover(t *testing.T) {
 				t.Errorf("asked %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// A number that Patroni keeps as one, and parameters that are nobody's here, make no difference.
+func TestParameters(t *testing.T) {
+	for name, test := range map[string]struct {
+		wanted map[string]string
+		has    bool
+	}{
+		"as they are":  {map[string]string{"max_connections": "100", "wal_keep_size": "256"}, true},
+		"one of them":  {map[string]string{"max_connections": "100"}, true},
+		"another":      {map[string]string{"max_connections": "850", "wal_keep_size": "256"}, false},
+		"one more":     {map[string]string{"max_connections": "100", "wal_log_hints": "on"}, false},
+		"nothing asks": {nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api, asked := fakePatroni(t, list(leads))
+			has, err := api.hasParameters(context.Background(), test.wanted)
+			if err != nil || has != test.has {
+				t.Errorf("has them: %v, want %v (%v)", has, test.has, err)
+			}
+			if len(*asked) != 0 {
+				t.Errorf("a question changed something: %v", *asked)
+			}
+			if err := api.setParameters(context.Background(), map[string]string{"max_connections": "850"}); err != nil {
+				t.Fatal(err)
+			}
+			const want = `PATCH /config {"postgresql":{"parameters":{"max_connections":"850"}}}`
+			if len(*asked) != 1 || (*asked)[0] != want {
+				t.Errorf("asked %v, want %s", *asked, want)
+			}
+		})
+	}
+}
+
+// A machine that hears of no other member starts with what it has.
+func TestParametersOfTheFirstMember(t *testing.T) {
+	api, _ := fakePatroni(t, list(leads))
+	self := api.node
+	other := cluster.Node{Name: "postgres-2", Role: cluster.RolePostgres, Slot: 2, Address: netip.MustParseAddr("127.0.0.2")}
+	in := api.in
+	in.Cluster.Nodes = []cluster.Node{self, other}
+	in.Peers = cluster.Peers{other.Name: {Node: other, Error: "no answer"}}
+	if members := (sharedParameters{in}).members(); len(members) != 0 {
+		t.Errorf("asks %d members that did not answer", len(members))
+	}
+	if done, err := (sharedParameters{in}).Check(context.Background(), nil); !done || err != nil {
+		t.Errorf("done %v, %v", done, err)
+	}
+	in.Peers[other.Name] = cluster.Peer{Node: other}
+	if members := (sharedParameters{in}).members(); len(members) != 1 || members[0].node.Name != other.Name {
+		t.Errorf("members: %v", members)
 	}
 }

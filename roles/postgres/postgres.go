@@ -156,6 +156,11 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 			Action: sameSystem{in: in, binDir: source.BinDir},
 		},
 		step.Step{
+			Title:  "Agree on the cluster's parameters",
+			Reason: "a running cluster keeps those that it was made with until it is told",
+			Action: sharedParameters{in},
+		},
+		step.Step{
 			Title:  "Start Patroni",
 			Reason: "it elects the primary, and clones or rewinds the others",
 			Action: step.Unit{Name: Unit, State: step.Started, Watch: []string{
