@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes the tree of the real programs that test/checkers lets read the rendered files: Debian 13 with every role's
 # packages, and OpenSearch. It is made once and kept; a changed script makes another one.
-#   hack/checkers.sh          make it unless it is there, and print where it is (root; a minute and a half)
+#   hack/checkers.sh          make it unless it is there, and print where it is (root; two minutes)
 #   hack/checkers.sh path     print where it is or would be
 #   hack/checkers.sh remove   remove every tree
 # CINCBAKE_MIRROR names another mirror than http://deb.debian.org.
@@ -11,7 +11,7 @@ cd "$(dirname "$0")/.."
 cache=${CINCBAKE_CACHE:-/var/cache/cincbake}/checkers
 mirror=${CINCBAKE_MIRROR:-http://deb.debian.org}
 opensearch=1.3.20
-tree=$cache/$(sha256sum hack/checkers.sh | cut -c1-12)
+tree=$cache/$(grep -v '^[[:space:]]*#' hack/checkers.sh | sha256sum | cut -c1-12) # another comment is not another tree
 
 packages=(
 	etcd-server etcd-client patroni python3-etcd pgbackrest # the database's machines
@@ -61,6 +61,7 @@ make_tree() {
 		-DoutputDirectory="$work/opensearch" -Dmdep.overWriteReleases=true) >&2
 
 	# Java's package wants a directory of manuals. The users get the numbers that roles/role/layout.go gives them.
+	# shellcheck disable=SC2016 # $1 is the hooks' own
 	mmdebstrap --mode=root --variant=minbase --format=directory \
 		--aptopt='Acquire::Retries "5"' --aptopt='APT::Install-Recommends "false"' \
 		--dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/locale/*' \
@@ -78,6 +79,7 @@ make_tree() {
 	mv "$work/opensearch/opensearch-$opensearch" "$home"
 	mkdir -p "$home/plugins"
 	mv "$home/config" "$work/tree/etc/opensearch"
+	sed -i -e 's|logs/|/var/log/opensearch/|' -e 's|HeapDumpPath=data|HeapDumpPath=/var/lib/opensearch|' "$work/tree/etc/opensearch/jvm.options"
 	chmod 0755 "$home"/bin/*
 	install -d -m 0750 "$work/tree/var/lib/opensearch" "$work/tree/var/log/opensearch"
 	chroot "$work/tree" chown -R opensearch: /etc/opensearch /var/lib/opensearch /var/log/opensearch
@@ -99,7 +101,9 @@ make)
 			work=$(mktemp -d "$cache/.new-XXXXXX")
 			trap 'rm -rf "$work"' EXIT
 			make_tree "$work"
-			find "$cache" -mindepth 1 -maxdepth 1 -type d ! -path "$work" -exec rm -rf {} +
+			# Trees of other versions of this script go when they are a day old: tests may still be in a younger one.
+			find "$cache" -mindepth 1 -maxdepth 1 -type d ! -path "$work" -mtime +0 -exec rm -rf {} +
+			touch "$work/tree"
 			mv "$work/tree" "$tree"
 		fi
 	fi
