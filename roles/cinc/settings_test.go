@@ -1,6 +1,7 @@
 package cinc
 
 import (
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -184,7 +185,7 @@ func TestConfigurationOfSpecialCases(t *testing.T) {
 		change func(*cluster.Resolved)
 		want   string
 	}{
-		{"somebody else's balancer ends TLS", func(r *cluster.Resolved) { r.LB = nil }, "nginx['log_x_forwarded_for'] = true"},
+		{"somebody else's balancer ends TLS", func(r *cluster.Resolved) { r.LB, r.API.Pool = nil, make([]netip.Addr, 2) }, "nginx['log_x_forwarded_for'] = true"},
 		{"external database with TLS", func(r *cluster.Resolved) { r.Postgres.External.TLS = true }, "postgresql['sslmode'] = 'require'"},
 		{"a collector's outage is not ours", func(r *cluster.Resolved) {
 			r.Cinc.Settings = map[string]map[string]any{"data_collector": {"root_url": "https://automate.example.com/data-collector/v0/"}}
