@@ -11,10 +11,18 @@ import (
 var examples embed.FS
 
 // Topologies lists the topologies that have an example, the smallest first.
-func Topologies() []Topology { return []Topology{Standalone, Managed, SelfHosted} }
+func Topologies() []Topology { return []Topology{DatabaseOnly, Standalone, Managed, SelfHosted} }
 
 // Platforms lists the platforms.
 func Platforms() []Platform { return []Platform{OnPrem, AWS} }
+
+// PlatformsOf lists the platforms that clusters of a topology run on.
+func PlatformsOf(topology Topology) []Platform {
+	if topology == DatabaseOnly {
+		return []Platform{OnPrem}
+	}
+	return Platforms()
+}
 
 // Example returns the commented spec that "cincbake init" writes for a topology and a platform.
 func Example(topology Topology, platform Platform) (string, error) {
@@ -23,6 +31,9 @@ func Example(topology Topology, platform Platform) (string, error) {
 	}
 	if !slices.Contains(Platforms(), platform) {
 		return "", fmt.Errorf("platform %s: there is no such platform (use %s)", show(string(platform)), oneOf(Platforms()))
+	}
+	if !slices.Contains(PlatformsOf(topology), platform) {
+		return "", fmt.Errorf("topology %s: there are no such clusters on platform %s (use platform %s)", topology, platform, OnPrem)
 	}
 	text, err := examples.ReadFile(fmt.Sprintf("example/%s-%s.yaml", topology, platform))
 	if err != nil {

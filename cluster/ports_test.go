@@ -73,7 +73,7 @@ func TestPortsFollowTheTiers(t *testing.T) {
 // TestPortsWithoutTheOthers: a machine that is not told of the others makes the same firewall.
 func TestPortsWithoutTheOthers(t *testing.T) {
 	for _, topology := range Topologies() {
-		for _, platform := range Platforms() {
+		for _, platform := range PlatformsOf(topology) {
 			r := exampleOf(t, topology, platform)
 			for _, role := range rolesOf(r) {
 				alone := *r

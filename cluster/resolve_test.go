@@ -83,7 +83,7 @@ func rolesOf(r *Resolved) []Role {
 // TestExampleIsTheOneInTheFolder keeps what init writes and what the repository shows the same, and each what it is called.
 func TestExampleIsTheOneInTheFolder(t *testing.T) {
 	for _, topology := range Topologies() {
-		for _, platform := range Platforms() {
+		for _, platform := range PlatformsOf(topology) {
 			text, err := Example(topology, platform)
 			if err != nil {
 				t.Fatal(err)
@@ -114,7 +114,8 @@ func TestExampleHint(t *testing.T) {
 
 func TestExampleRefusals(t *testing.T) {
 	for _, test := range []struct{ topology, platform, want string }{
-		{"selfhosted", "onprem", `topology "selfhosted": there is no such topology (use standalone, managed or self-hosted)`},
+		{"selfhosted", "onprem", `topology "selfhosted": there is no such topology (use database, standalone, managed or self-hosted)`},
+		{"database", "aws", `topology database: there are no such clusters on platform aws`},
 		{"mixed", "onprem", `topology "mixed": there is no such topology`},
 		{"self-hosted", "vmware", `platform "vmware": there is no such platform (use onprem or aws)`},
 	} {

@@ -60,7 +60,7 @@ say "Building the command, the boot agent, the plugin and Packer"
 make --no-print-directory build plugins
 
 say "A cluster is one file"
-"$cincbake" init "$demo/cluster"
+"$cincbake" init --topology database "$demo/cluster"
 cd "$demo/cluster"
 sed -i 's/^name: prod /name: demo /' cluster.yaml
 "$cincbake" validate

@@ -14,7 +14,7 @@ import (
 )
 
 func testSpec(t *testing.T, b *bench) {
-	b.must(t, time.Minute, "init", b.dir)
+	b.must(t, time.Minute, "init", "--topology", "database", b.dir)
 	rename(t, filepath.Join(b.dir, "cluster.yaml"))
 	b.must(t, time.Minute, "validate")
 	b.must(t, time.Minute, "secrets", "init")
