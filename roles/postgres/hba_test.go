@@ -72,14 +72,18 @@ func TestExternalSQL(t *testing.T) {
 		},
 		"a server without": {
 			external(cluster.ExternalPostgres{Host: "db.example.com", Port: 5432, Owner: "cinc_owner"}),
-			[]string{"--     host bifrost bifrost,bifrost_ro 10.20.0.0/24 md5\n"}, []string{"hostssl"},
+			[]string{"--     host bifrost bifrost,bifrost_ro 10.20.0.0/24 md5\n"},
+			[]string{"hostssl"},
 		},
 		"Amazon's": {
 			external(cluster.ExternalPostgres{Host: "db.example.com", Port: 5432, TLS: true, Owner: "cinc_owner", RDS: true}),
-			[]string{"--     password_encryption = md5\n", "--     rds.force_ssl = 1\n", "--     max_connections = 530 or more\n"}, []string{"pg_hba"},
+			[]string{"--     password_encryption = md5\n", "--     rds.force_ssl = 1\n", "--     max_connections = 530 or more\n"},
+			[]string{"pg_hba"},
 		},
 		"a strange name": {
-			external(cluster.ExternalPostgres{Host: "db.example.com", Port: 5432, Owner: `a"b`}), []string{`CREATE ROLE "a""b" LOGIN`}, nil,
+			external(cluster.ExternalPostgres{Host: "db.example.com", Port: 5432, Owner: `a"b`}),
+			[]string{`CREATE ROLE "a""b" LOGIN`},
+			nil,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

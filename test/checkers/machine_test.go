@@ -34,7 +34,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(moved) != "" || os.Geteuid() != 0 {
 		os.Exit(m.Run())
 	}
-	again := exec.Command("/proc/self/exe", os.Args[1:]...)
+	again := exec.CommandContext(context.Background(), "/proc/self/exe", os.Args[1:]...)
 	again.Env = append(os.Environ(), moved+"=1")
 	again.Stdin, again.Stdout, again.Stderr = os.Stdin, os.Stdout, os.Stderr
 	again.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS} // which makes every mount private, too
@@ -219,16 +219,19 @@ func (m *machine) serve(ctx context.Context, takes, refuses []string, argv ...st
 	if err := command.Start(); err != nil {
 		return err
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- command.Wait() }()
-	var err error
+	var end error
+	ended := make(chan struct{})
+	go func() {
+		end = command.Wait()
+		close(ended)
+	}()
 	select {
 	case <-said.decided:
-	case err = <-ended:
-		return fmt.Errorf("%s ended: %w\n%s", argv[0], errors.Join(err, ctx.Err()), lastLines(said.text()))
+		cancel() // it has served its purpose
+		<-ended
+	case <-ended:
+		return errors.Join(fmt.Errorf("%s ended:\n%s", argv[0], lastLines(said.text())), end, ctx.Err())
 	}
-	cancel()
-	<-ended
 	if refused := said.refused(); refused != "" {
 		return fmt.Errorf("it says %q:\n%s", refused, lastLines(said.text()))
 	}
