@@ -51,7 +51,7 @@ func root(t *testing.T, machine string) string {
 }
 
 // processes lists the processes of a machine of the suite's lab, those that run it among them; of all machines with an
-// empty name.
+// empty name. One that has ended, and that the host's init has yet to notice, is none.
 func processes(t *testing.T, machine string) []string {
 	t.Helper()
 	folders, err := filepath.Glob("/proc/[0-9]*")
@@ -61,7 +61,12 @@ func processes(t *testing.T, machine string) []string {
 	var found []string
 	for _, folder := range folders {
 		cgroups, err := os.ReadFile(filepath.Join(folder, "cgroup"))
-		if err == nil && strings.Contains(string(cgroups), "cincbake-lab-"+clusterName+"."+machine) {
+		stat, gone := os.ReadFile(filepath.Join(folder, "stat"))
+		if err != nil || gone != nil {
+			continue // it ended meanwhile
+		}
+		_, state, _ := strings.Cut(string(stat), ") ")
+		if strings.Contains(string(cgroups), "cincbake-lab-"+clusterName+"."+machine) && !strings.HasPrefix(state, "Z") {
 			found = append(found, filepath.Base(folder))
 		}
 	}
