@@ -29,9 +29,9 @@ func configuration(in role.Inputs, db Database) ([]byte, error) {
 		{"repo1-retention-full", fmt.Sprint(in.Cluster.Backup.Full)},
 		{"archive-push-queue-max", queueMax},
 		{"compress-type", "zst"},
-		{"start-fast", "y"}, // begin with a checkpoint of its own
-		{"log-level-console", "info"},
-		{"log-level-file", "off"}, // the journal keeps it
+		{"start-fast", "y"},           // begin with a checkpoint of its own
+		{"log-level-console", "warn"}, // the archive runs every minute
+		{"log-level-file", "off"},     // the journal keeps it
 		{"lock-path", db.SocketDir},
 	}...)
 	stanza := [][2]string{

@@ -125,8 +125,8 @@ After=network-online.target
 Type=oneshot
 User=` + db.User + `
 ExecCondition=/bin/sh -c 'test "$$(` + db.Psql + ` --host=` + db.SocketDir + ` --dbname=postgres -XAtc "SELECT pg_is_in_recovery()")" = f'
-ExecStart=` + program + ` --stanza=` + stanza + ` stanza-create
-ExecStart=` + program + ` --stanza=` + stanza + ` --type=%i backup
+ExecStart=` + program + ` --stanza=` + stanza + ` --log-level-console=info stanza-create
+ExecStart=` + program + ` --stanza=` + stanza + ` --log-level-console=info --type=%i backup
 `
 }
 

@@ -33,7 +33,7 @@ repo1-retention-full=4
 archive-push-queue-max=4GiB
 compress-type=zst
 start-fast=y
-log-level-console=info
+log-level-console=warn
 log-level-file=off
 lock-path=/run/postgresql
 
@@ -135,7 +135,7 @@ func TestSchedule(t *testing.T) {
 	var last int
 	for _, row := range []string{
 		"User=postgres\n", "pg_is_in_recovery()\")\" = f'\n",
-		"ExecStart=/usr/bin/pgbackrest --stanza=prod stanza-create\n", "ExecStart=/usr/bin/pgbackrest --stanza=prod --type=%i backup\n",
+		"ExecStart=/usr/bin/pgbackrest --stanza=prod --log-level-console=info stanza-create\n", "ExecStart=/usr/bin/pgbackrest --stanza=prod --log-level-console=info --type=%i backup\n",
 	} {
 		at := strings.Index(service, row)
 		if at <= last {
