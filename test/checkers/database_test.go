@@ -16,13 +16,14 @@ import (
 	"github.com/cincbake/cincbake/roles/role"
 )
 
-// database.sh runs a real database by the rendered settings, backs it up, loses it and restores it.
+// database.sh runs a real database by the rendered settings, backs it up, loses it and has Patroni begin a cluster from the
+// backup.
 //
 //go:embed database.sh
 var database string
 
-// A database takes every parameter and every row of pg_hba.conf that Patroni will give it. Restored by the rendered command
-// it has every row again, also the one that was written after the backup and is in the archive alone.
+// A database takes every parameter and every row of pg_hba.conf that Patroni will give it. Begun anew from its backup it has
+// every row again, also the one that was written after the backup and is in the archive alone.
 func TestDatabaseRunsAndIsRestored(t *testing.T) {
 	tree := programs(t)
 	in := machineOf(t, "self-hosted", "postgres-1")
@@ -35,13 +36,14 @@ func TestDatabaseRunsAndIsRestored(t *testing.T) {
 	}
 	settings := readPatroni(t, m)
 	out, err := m.run(t.Context(), as(role.UserPostgres, "sh", "-euxc", database, "database.sh",
-		in.Cluster.Name, settings.parameters(), settings.hba(), settings.Bootstrap.Restore.Command, settings.Bootstrap.Post)...)
+		in.Cluster.Name, in.Self.Address.String(), settings.parameters(), settings.hba(), settings.Bootstrap.Post)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"rows of pg_hba.conf: " + fmt.Sprint(len(settings.PostgreSQL.PgHBA)) + ", not taken: 0",
 		"connections: " + fmt.Sprint(in.Cluster.Postgres.MaxConnections),
+		"recovering: f",
 		"rows: before after",
 		"owner: may make databases true, roles true, password md5",
 	} {
@@ -59,8 +61,7 @@ type patroniConfig struct {
 				Parameters map[string]string
 			} `yaml:"postgresql"`
 		}
-		Restore struct{ Command string } `yaml:"pgbackrest"`
-		Post    string                   `yaml:"post_bootstrap"`
+		Post string `yaml:"post_bootstrap"`
 	}
 	PostgreSQL struct {
 		Parameters map[string]string
