@@ -107,13 +107,10 @@ func rolesOf(r *cluster.Resolved, names []string) ([]cluster.Role, error) {
 	if len(names) == 0 {
 		return roles, nil
 	}
-	notBuilt := []string{"api", "opensearch", "lb"}
 	var wanted []cluster.Role
 	for _, name := range names {
 		role := cluster.Role(name)
 		switch {
-		case slices.Contains(notBuilt, name):
-			return nil, exit.Errorf(exit.Invalid, "images of role %s are not built yet, only of %v", name, roles)
 		case !slices.Contains(roles, role):
 			return nil, exit.Errorf(exit.Invalid, "cluster %s has no machines of role %q, only of %v", r.Name, name, roles)
 		case !slices.Contains(wanted, role):

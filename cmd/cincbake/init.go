@@ -25,6 +25,7 @@ func newInit() *cobra.Command {
 		Long: `Init writes cluster.yaml, with a comment on every choice, and on-premises packer/images.pkr.hcl, which bakes its images. The
 folder is made if it is not there; files that are there are never overwritten.
 
+  --topology database     PostgreSQL that fails over by itself, and nothing else
   --topology standalone   one Cinc Server with its own database and search inside, on a data disk
   --topology managed      API nodes; the database and the search cluster are somebody else's, like RDS
   --topology self-hosted  every tier is the cluster's own
@@ -37,13 +38,17 @@ folder is made if it is not there; files that are there are never overwritten.
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			spec, err := cluster.Example(cluster.Topology(topology), cluster.Platform(platform))
+			text, err := cluster.Example(cluster.Topology(topology), cluster.Platform(platform))
 			if err != nil {
 				return exit.As(exit.Invalid, err)
 			}
-			files := []newFile{{filepath.Join(dir, defaultSpec), spec}}
+			files := []newFile{{filepath.Join(dir, defaultSpec), text}}
 			if cluster.Platform(platform) == cluster.OnPrem {
-				files = append(files, newFile{filepath.Join(dir, defaultTemplate), packer.Template})
+				template, err := templateFor(text)
+				if err != nil {
+					return err
+				}
+				files = append(files, newFile{filepath.Join(dir, defaultTemplate), template})
 			}
 			if err := writeNew(files); err != nil {
 				return err
@@ -55,11 +60,24 @@ folder is made if it is not there; files that are there are never overwritten.
 			return nil
 		},
 	}
-	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself: standalone, managed or self-hosted")
+	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself: database, standalone, managed or self-hosted")
 	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run: onprem or aws")
 	_ = c.RegisterFlagCompletionFunc("topology", fixed(cluster.Topologies()...))
 	_ = c.RegisterFlagCompletionFunc("platform", fixed(cluster.Platforms()...))
 	return c
+}
+
+// templateFor returns the Packer template that bakes what the spec's cluster is made of.
+func templateFor(text string) (string, error) {
+	spec, err := cluster.Parse(defaultSpec, []byte(text))
+	if err != nil {
+		return "", err
+	}
+	resolved, err := spec.Resolve()
+	if err != nil {
+		return "", err
+	}
+	return packer.Template(rolesIn(resolved))
 }
 
 type newFile struct{ path, text string }

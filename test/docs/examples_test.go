@@ -1,6 +1,7 @@
 package docs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -13,24 +14,62 @@ import (
 
 // TestExamplesAreWhatInitWrites keeps the examples and the command from drifting apart.
 func TestExamplesAreWhatInitWrites(t *testing.T) {
-	spec, err := cluster.Example(cluster.SelfHosted, cluster.OnPrem)
+	paths, err := filepath.Glob("../../examples/*/cluster.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{
-		"self-hosted-onprem/cluster.yaml":          spec,
-		"self-hosted-onprem/packer/images.pkr.hcl": packer.Template,
-		"lab/packer/images.pkr.hcl":                packer.Template,
-	} {
-		got, err := os.ReadFile(filepath.Join("../../examples", path))
+	for _, topology := range cluster.Topologies() {
+		for _, platform := range cluster.PlatformsOf(topology) {
+			want, err := cluster.Example(topology, platform)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compare(t, fmt.Sprintf("../../examples/%s-%s/cluster.yaml", topology, platform), want)
+		}
+	}
+	for _, path := range paths {
+		spec, err := cluster.Load(path)
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		if diff := cmp.Diff(want, string(got)); diff != "" {
-			t.Errorf("examples/%s (-init +example):\n%s", path, diff)
+		r, err := spec.Resolve()
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if r.Platform == cluster.OnPrem {
+			compare(t, filepath.Join(filepath.Dir(path), "packer/images.pkr.hcl"), packerTemplate(t, r))
 		}
 	}
+}
+
+func compare(t *testing.T, path, want string) {
+	t.Helper()
+	got, err := os.ReadFile(path)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s (-init +example):\n%s", path, diff)
+	}
+}
+
+// packerTemplate bakes the roles that a cluster has.
+func packerTemplate(t *testing.T, r *cluster.Resolved) string {
+	t.Helper()
+	var roles []string
+	for _, role := range cluster.Roles() {
+		if len(r.NodesOf(role)) > 0 {
+			roles = append(roles, string(role))
+		}
+	}
+	template, err := packer.Template(roles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return template
 }
 
 // TestExamplesAreValid loads every example.

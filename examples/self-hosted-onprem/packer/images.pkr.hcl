@@ -35,6 +35,22 @@ variable "mirror" {
   description = "Where the base system's packages come from. They are signed, so plain HTTP will do."
 }
 
+source "cincbake-rootfs" "lb" {
+  spec      = var.spec
+  role      = "lb"
+  images    = var.images
+  cache_dir = var.cache
+  mirror    = var.mirror
+}
+
+source "cincbake-rootfs" "api" {
+  spec      = var.spec
+  role      = "api"
+  images    = var.images
+  cache_dir = var.cache
+  mirror    = var.mirror
+}
+
 source "cincbake-rootfs" "postgres" {
   spec      = var.spec
   role      = "postgres"
@@ -51,8 +67,16 @@ source "cincbake-rootfs" "heartbeat" {
   mirror    = var.mirror
 }
 
+source "cincbake-rootfs" "opensearch" {
+  spec      = var.spec
+  role      = "opensearch"
+  images    = var.images
+  cache_dir = var.cache
+  mirror    = var.mirror
+}
+
 build {
-  sources = ["cincbake-rootfs.postgres", "cincbake-rootfs.heartbeat"]
+  sources = ["cincbake-rootfs.lb", "cincbake-rootfs.api", "cincbake-rootfs.postgres", "cincbake-rootfs.heartbeat", "cincbake-rootfs.opensearch"]
 
   provisioner "cincbake-role" {
     spec = var.spec

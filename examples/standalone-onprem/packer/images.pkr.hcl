@@ -35,24 +35,16 @@ variable "mirror" {
   description = "Where the base system's packages come from. They are signed, so plain HTTP will do."
 }
 
-source "cincbake-rootfs" "postgres" {
+source "cincbake-rootfs" "standalone" {
   spec      = var.spec
-  role      = "postgres"
-  images    = var.images
-  cache_dir = var.cache
-  mirror    = var.mirror
-}
-
-source "cincbake-rootfs" "heartbeat" {
-  spec      = var.spec
-  role      = "heartbeat"
+  role      = "standalone"
   images    = var.images
   cache_dir = var.cache
   mirror    = var.mirror
 }
 
 build {
-  sources = ["cincbake-rootfs.postgres", "cincbake-rootfs.heartbeat"]
+  sources = ["cincbake-rootfs.standalone"]
 
   provisioner "cincbake-role" {
     spec = var.spec
