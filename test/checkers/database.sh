@@ -1,7 +1,7 @@
 # Run by TestDatabaseRunsAndIsRestored as PostgreSQL's user: NAME STANZA ADDRESS PARAMETERS HBA POST-BOOTSTRAP
 stanza=$1 address=$2 parameters=$3 hba=$4 post=$5
 data=/data/postgres/13 tls=/etc/cincbake/tls
-export PATH=/usr/lib/postgresql/13/bin:$PATH PGHOST=/run/postgresql PGDATABASE=postgres PGDATA=$data
+export PATH="/usr/lib/postgresql/13/bin:$PATH" PGHOST=/run/postgresql PGDATABASE=postgres PGDATA=$data
 
 start() { pg_ctl --wait --silent --log=/tmp/postgres.log start || { tail -20 /tmp/postgres.log; exit 1; }; }
 ask() { psql -XAtc "$1"; }
