@@ -95,7 +95,7 @@ func record(name string, sector, size uint32, folder bool) []byte {
 	if folder {
 		r[25] = 2
 	}
-	both16(r[28:], 1) // volume
+	both16(r[28:], 1)       // volume
 	r[32] = byte(len(name)) //nolint:gosec // at most 56, see names
 	return extend(append(r, name...))
 }
