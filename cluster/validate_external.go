@@ -124,6 +124,9 @@ func (c *checker) backup() {
 	if kinds != 1 {
 		c.report("backup", fmt.Sprintf("a backup goes to one place, and this names %d", kinds), "give exactly one of s3, sftp and path")
 	}
+	if c.standalone() {
+		c.report("backup", "this release does not build backups of a standalone server yet", "remove backup, and back the machine's data disk up")
+	}
 	if c.external("postgres") {
 		c.report("backup", "the database is external, and whoever runs it backs it up", "remove backup")
 	}

@@ -55,6 +55,9 @@ It needs root, Packer with the cincbake plugin, mmdebstrap and systemd-nspawn, a
 			if err != nil {
 				return err
 			}
+			if err := bakeable(resolved, roles); err != nil {
+				return err
+			}
 			if _, err := os.Stat(template); err != nil {
 				return exit.Errorf(exit.Missing, "the Packer template: %w: cincbake init writes one", err)
 			}
@@ -94,6 +97,20 @@ It needs root, Packer with the cincbake plugin, mmdebstrap and systemd-nspawn, a
 	c.Flags().StringVar(&template, "template", defaultTemplate, "the Packer template")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "print the commands, and run none")
 	return c
+}
+
+// bakeable refuses what a bake could not end well with, before Packer starts.
+func bakeable(r *cluster.Resolved, roles []cluster.Role) error {
+	var problems []error
+	for _, role := range roles {
+		recipe := r.Recipe(role)
+		if err := recipe.Complete(); err != nil {
+			problems = append(problems, err)
+		} else if recipe.Package.Digest != "" && recipe.Package.URL == "" {
+			problems = append(problems, fmt.Errorf("%s: this release does not carry a package file into a bake yet; serve it over http and give its url and digest", recipe))
+		}
+	}
+	return exit.As(exit.Invalid, errors.Join(problems...))
 }
 
 // rolesOf returns the roles to work on: those named, each of which the cluster must have, or all that it has.

@@ -30,7 +30,7 @@ column, its path, and what to do about it. It ends with exit code 2 when there i
 		Example: "  cincbake validate\n  cincbake validate -f staging.yaml -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			_, resolved, err := spec.load()
+			loaded, resolved, err := spec.load()
 			var problems cluster.Problems
 			if errors.As(err, &problems) && output.json() {
 				return errors.Join(err, printJSON(c.OutOrStdout(), verdict{Problems: problems}))
@@ -40,6 +40,9 @@ column, its path, and what to do about it. It ends with exit code 2 when there i
 			}
 			if output.json() {
 				return printJSON(c.OutOrStdout(), verdict{Valid: true, Problems: cluster.Problems{}, Cluster: resolved})
+			}
+			for _, advice := range loaded.Advice() {
+				fmt.Fprintf(c.ErrOrStderr(), "note: %s\n", advice)
 			}
 			return describe(c, resolved)
 		},
