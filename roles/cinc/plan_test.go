@@ -231,7 +231,7 @@ func TestExplain(t *testing.T) {
 	} {
 		failed := &step.ExitError{Argv: []string{"x"}, Status: 1}
 		err := explain(test.printed, failed)
-		if test.kind != nil && !errors.As(err, test.kind) || test.kind == nil && err != error(failed) || !strings.Contains(err.Error(), test.says) {
+		if test.kind != nil && !errors.As(err, test.kind) || test.kind == nil && !errors.Is(err, failed) || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%q: got %T %v", test.printed, err, err)
 		}
 	}

@@ -43,8 +43,10 @@ func (l login) try(ctx context.Context, runner step.Runner) error {
 // ask runs one statement as the databases' owner and returns what it answers.
 func ask(ctx context.Context, runner step.Runner, where Database, statement string) (string, error) {
 	out, err := runner.Run(ctx, step.Command{
-		Argv: []string{"psql", "--no-psqlrc", "--no-password", "--no-align", "--tuples-only", "--quiet", "--set=ON_ERROR_STOP=1",
-			"--dbname=" + where.conninfo(), "--command=" + statement},
+		Argv: []string{
+			"psql", "--no-psqlrc", "--no-password", "--no-align", "--tuples-only", "--quiet", "--set=ON_ERROR_STOP=1",
+			"--dbname=" + where.conninfo(), "--command=" + statement,
+		},
 		Env: []string{"PGPASSFILE=" + PassFile},
 	})
 	return strings.TrimSpace(string(out.Stdout)), err
