@@ -71,9 +71,11 @@ fuzz: ## Fuzz every decoder for FUZZTIME each
 	hack/fuzz.sh $(FUZZTIME)
 
 integration: agent ## Run the tests that need root and Debian's tools
+	hack/packages.sh install integration
 	@mkdir -p .cache
 	where=$$(hack/tree.sh) && env $$where go test -tags integration -count=1 ./...
 	cd plugin && go test -tags integration -count=1 ./...
+	cd test/browser && go test -tags integration -count=1 ./...
 
 e2e: build plugins ## Bake, boot and break a whole cluster: root on Debian, about ten minutes
 	hack/packages.sh install

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The Debian packages that baking and the lab need, in one place.
-#   hack/packages.sh list      print them
-#   hack/packages.sh missing   print those that are not installed
-#   hack/packages.sh install   install those (root)
+# The Debian packages that baking and the lab need, in one place; with "integration", also those of the integration tests.
+#   hack/packages.sh list [integration]      print them
+#   hack/packages.sh missing [integration]   print those that are not installed
+#   hack/packages.sh install [integration]   install those (root; for others it says what is missing, and the tests skip)
 set -euo pipefail
 
 packages=(
@@ -15,6 +15,14 @@ packages=(
 	zstd                    # looking into an image by hand
 	ca-certificates
 )
+
+if [ "${2:-}" = integration ]; then
+	packages+=(
+		chromium    # opens the graph's page
+		genisoimage # isoinfo reads a seed's image back
+		maven       # fetches the OpenSearch that reads its configuration
+	)
+fi
 
 missing() {
 	local package
@@ -37,6 +45,10 @@ install)
 	if [ ${#wanted[@]} -eq 0 ]; then
 		exit 0
 	fi
+	if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+		echo "not installed, and only root on Debian or Ubuntu can: apt-get install ${wanted[*]}" >&2
+		exit
+	fi
 	echo "installing ${wanted[*]}"
 	export DEBIAN_FRONTEND=noninteractive
 	# One unreachable third-party source must not stop the rest; what counts is whether the packages are there at the end.
@@ -44,7 +56,7 @@ install)
 	apt-get -q install --yes --no-install-recommends "${wanted[@]}"
 	;;
 *)
-	echo "usage: hack/packages.sh list|missing|install" >&2
+	echo "usage: hack/packages.sh list|missing|install [integration]" >&2
 	exit 2
 	;;
 esac
