@@ -25,6 +25,10 @@ const (
 // awsTime is Amazon's time service, which every instance reaches at this address.
 func awsTime() []netip.Addr { return []netip.Addr{netip.AddrFrom4([4]byte{169, 254, 169, 123})} }
 
+// awsDNS is Amazon's resolver, which every VPC has at this address too. Without it a machine could not find an external
+// database by its name.
+func awsDNS() []netip.Addr { return []netip.Addr{netip.AddrFrom4([4]byte{169, 254, 169, 253})} }
+
 // Resolve fills in what the spec leaves out, names every machine, and reads the files that the result depends on:
 // certificates, and packages for their digests. It fails with Problems on a spec that breaks a rule, which one from Load
 // or Parse does only through those files; so nobody who holds a Resolved has to check it again.
@@ -76,11 +80,15 @@ func (s *Spec) Resolve() (*Resolved, error) {
 
 func (s *Spec) network() Network {
 	n := Network{Prefix: s.Network.Prefix, Gateway: s.Network.Gateway, DNS: s.Network.DNS, NTP: s.Network.NTP, Subnets: s.Network.Subnets}
-	switch {
-	case s.Platform != AWS:
+	if s.Platform != AWS {
 		n.Interface = cmp.Or(s.Network.Interface, defaultInterface)
-	case len(n.NTP) == 0:
+		return n
+	}
+	if len(n.NTP) == 0 {
 		n.NTP = awsTime()
+	}
+	if len(n.DNS) == 0 {
+		n.DNS = awsDNS()
 	}
 	return n
 }
