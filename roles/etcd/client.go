@@ -3,7 +3,6 @@ package etcd
 import (
 	"bytes"
 	"context"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,19 +88,35 @@ func (c Client) Update(ctx context.Context, id, peerURL string) error {
 	return c.call(ctx, "/v3/cluster/member/update", map[string]any{"ID": number, "peerURLs": []string{peerURL}}, nil)
 }
 
-// Get returns the value of a key, read with a quorum, and whether there is such a key.
-func (c Client) Get(ctx context.Context, key string) (value string, found bool, err error) {
+// Key is a key as it was read. Created names this very key: one that is made again after it was deleted has another.
+type Key struct {
+	Value   string
+	Created string
+}
+
+// Get returns a key, read with a quorum, and whether there is such a key.
+func (c Client) Get(ctx context.Context, name string) (key Key, found bool, err error) {
 	var out struct {
-		Kvs []struct{ Value []byte }
+		Kvs []struct {
+			Value   []byte
+			Created string `json:"create_revision"`
+		}
 	}
-	body := map[string]any{"key": base64.StdEncoding.EncodeToString([]byte(key))}
-	if err := c.call(ctx, "/v3/kv/range", body, &out); err != nil {
-		return "", false, err
+	if err := c.call(ctx, "/v3/kv/range", map[string]any{"key": []byte(name)}, &out); err != nil {
+		return Key{}, false, err
 	}
 	if len(out.Kvs) == 0 {
-		return "", false, nil
+		return Key{}, false, nil
 	}
-	return string(out.Kvs[0].Value), true, nil
+	return Key{Value: string(out.Kvs[0].Value), Created: out.Kvs[0].Created}, true, nil
+}
+
+// Delete deletes a key unless it has been made anew since it was read.
+func (c Client) Delete(ctx context.Context, name string, created string) error {
+	return c.call(ctx, "/v3/kv/txn", map[string]any{
+		"compare": []any{map[string]any{"result": "EQUAL", "target": "CREATE", "key": []byte(name), "create_revision": created}},
+		"success": []any{map[string]any{"request_delete_range": map[string]any{"key": []byte(name)}}},
+	}, nil)
 }
 
 // Status is what one member says about itself.

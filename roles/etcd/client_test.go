@@ -39,7 +39,7 @@ func fakeGateway(t *testing.T) (*gateway, Client) {
 			`{"ID":"4519321798598557806","name":"postgres-1","peerURLs":["https://10.0.0.1:2380"],"clientURLs":["https://10.0.0.1:2379"]},` +
 			`{"ID":"17","peerURLs":["https://10.0.0.2:2380"]}]}`,
 		"/v3/maintenance/status": `{"header":{"cluster_id":"17762128860356697819","member_id":"4519321798598557806"},"version":"3.5.16","leader":"17"}`,
-		"/v3/kv/range":           `{"header":{},"kvs":[{"key":"a2V5","value":"NzcxMg=="}],"count":"1"}`,
+		"/v3/kv/range":           `{"header":{},"kvs":[{"key":"a2V5","create_revision":"40","value":"NzcxMg=="}],"count":"1"}`,
 		"/version":               `{"etcdserver":"3.5.16","etcdcluster":"3.5.0"}`,
 	}}
 	server := httptest.NewServer(g)
@@ -68,9 +68,12 @@ func TestClientReadsWhatEtcdAnswers(t *testing.T) {
 	if diff := cmp.Diff(Status{ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e", Leader: "11"}, status); err != nil || diff != "" {
 		t.Errorf("status %v (-want +got):\n%s", err, diff)
 	}
-	value, found, err := client.Get(ctx, "/service/prod/initialize")
-	if err != nil || !found || value != "7712" {
-		t.Errorf("get: %q, %v, %v", value, found, err)
+	key, found, err := client.Get(ctx, "/service/prod/initialize")
+	if err != nil || !found || key != (Key{Value: "7712", Created: "40"}) {
+		t.Errorf("get: %+v, %v, %v", key, found, err)
+	}
+	if got := g.asked["/v3/kv/range"]["key"]; got != "L3NlcnZpY2UvcHJvZC9pbml0aWFsaXpl" {
+		t.Errorf("asked for key %v, want it in base64", got)
 	}
 	g.reply["/v3/kv/range"] = `{"header":{}}`
 	if _, found, err := client.Get(ctx, "other"); err != nil || found {
