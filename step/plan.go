@@ -3,6 +3,7 @@ package step
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -108,15 +109,11 @@ func (s Step) apply(ctx context.Context, run *Run) (changed bool, err error) {
 	return true, s.Action.Apply(ctx, run)
 }
 
-// Pending returns the steps that Apply would carry out on the host as it is now. A step whose state can't be told yet,
-// since an earlier one makes what it looks at, counts as pending.
-func (p Plan) Pending(ctx context.Context, host Host) Plan {
-	run := NewRun(host)
-	var pending Plan
-	for _, s := range p {
-		if done, err := s.Action.Check(ctx, run); err != nil || !done {
-			pending = append(pending, s)
-		}
+// Describe writes the plan as a person reads it: number, title, reason and what each step does.
+func (p Plan) Describe() string {
+	var b strings.Builder
+	for i, s := range p {
+		fmt.Fprintf(&b, "%2d. %s\n    why: %s\n    does: %s\n", i+1, s.Title, s.Reason, s.Action)
 	}
-	return pending
+	return b.String()
 }

@@ -2,7 +2,6 @@ package step
 
 import (
 	"context"
-	"fmt"
 	"io/fs"
 	"maps"
 	"path"
@@ -79,13 +78,4 @@ func (r *Recorder) Files() []string {
 	}
 	slices.Sort(files)
 	return files
-}
-
-// Describe writes the plan as a person reads it: number, title, reason and what each step does.
-func (p Plan) Describe() string {
-	var b strings.Builder
-	for i, s := range p {
-		fmt.Fprintf(&b, "%2d. %s\n    why: %s\n    does: %s\n", i+1, s.Title, s.Reason, s.Action)
-	}
-	return b.String()
 }

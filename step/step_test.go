@@ -3,7 +3,6 @@ package step_test
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -262,22 +261,5 @@ func TestFolderRunsNoPrograms(t *testing.T) {
 	_, err := step.Folder(t.TempDir()).Run(context.Background(), step.Command{Argv: []string{"true"}})
 	if !errors.Is(err, step.ErrNoRunner) {
 		t.Errorf("%v", err)
-	}
-}
-
-func TestPendingChangesNothing(t *testing.T) {
-	host := step.NewRecorder()
-	plan := step.Plan{{Title: "a", Action: step.File{Path: "/a", Mode: 0o644}}}
-	if got := plan.Pending(context.Background(), host); len(got) != 1 {
-		t.Errorf("%d pending, want 1", len(got))
-	}
-	if _, err := host.Read("/a"); !errors.Is(err, fs.ErrNotExist) {
-		t.Error("looking wrote a file")
-	}
-	if _, err := plan.Apply(context.Background(), host, nil); err != nil {
-		t.Fatal(err)
-	}
-	if got := plan.Pending(context.Background(), host); len(got) != 0 {
-		t.Errorf("%d pending after Apply", len(got))
 	}
 }

@@ -109,9 +109,9 @@ func Decide(clusterName string, v View) (role.Decision, Change) {
 	case v.HasLog && v.Quorum == nil:
 		return decideAlone(v), Change{}
 	case v.HasLog:
-		return decideMember(clusterName, v)
+		return decideMember(v)
 	case v.Quorum != nil:
-		return decideNewcomer(clusterName, v)
+		return decideNewcomer(v)
 	}
 	return decideFormation(clusterName, v), Change{}
 }
@@ -140,7 +140,7 @@ func state(f cluster.Formation) string {
 }
 
 // decideMember : there is data, and a quorum to compare it with.
-func decideMember(clusterName string, v View) (role.Decision, Change) {
+func decideMember(v View) (role.Decision, Change) {
 	if v.Own.ClusterID != "" && v.Own.ClusterID != v.Quorum.ClusterID {
 		return refuse(RowForeign,
 			fmt.Sprintf("this machine's data is of etcd cluster %s, but its peers form cluster %s", v.Own.ClusterID, v.Quorum.ClusterID),
@@ -153,7 +153,7 @@ func decideMember(clusterName string, v View) (role.Decision, Change) {
 	}
 	switch {
 	case mine == nil:
-		d, change := decideNewcomer(clusterName, v)
+		d, change := decideNewcomer(v)
 		if d.Verdict == role.Proceed {
 			d.Row, d.Etcd.SetAside = RowRemoved, true
 			d.Reason = "the quorum removed this member; its old data is set aside and it joins anew"
@@ -170,7 +170,7 @@ func decideMember(clusterName string, v View) (role.Decision, Change) {
 }
 
 // decideNewcomer : nothing on the disk (or nothing that counts), and a quorum to join.
-func decideNewcomer(_ string, v View) (role.Decision, Change) {
+func decideNewcomer(v View) (role.Decision, Change) {
 	if v.TakenBy != "" {
 		return refuse(RowTaken, fmt.Sprintf("a live member called %s answers at %s", v.Self.Name, v.TakenBy),
 			"two machines were given one name; power one of them off"), Change{}

@@ -50,7 +50,9 @@ func (r rescue) Check(_ context.Context, run *step.Run) (bool, error) {
 	return token == "", err
 }
 
-// Apply can be cut off at any point and run again: the data changes its place in one step, and the order goes last.
+// Apply can be cut off at any point and run again: the data changes its place in one step, and the order goes last. What the
+// data was before is kept aside, unless the cut fell between the exchange and the record: then the restored data, which holds
+// the same, is restored once more.
 func (r rescue) Apply(ctx context.Context, run *step.Run) error {
 	record, err := ReadRecord(run)
 	if err != nil {
@@ -69,11 +71,20 @@ func (r rescue) Apply(ctx context.Context, run *step.Run) error {
 			return err
 		}
 	}
-	aside := fmt.Sprintf("%s.before-rescue-%s", Dir, time.Now().UTC().Format("20060102T150405Z"))
-	if _, err := run.Run(ctx, step.Command{Argv: []string{"mv", "--no-target-directory", restoredDir, aside}}); err != nil {
+	if err := keepOld(ctx, run); err != nil {
 		return err
 	}
 	return run.Remove(rescueFile)
+}
+
+// keepOld sets the data aside that the exchange left in restoredDir, unless an earlier attempt already did.
+func keepOld(ctx context.Context, run *step.Run) error {
+	if _, err := run.List(restoredDir); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	aside := fmt.Sprintf("%s.before-rescue-%s", Dir, time.Now().UTC().Format("20060102T150405Z"))
+	_, err := run.Run(ctx, step.Command{Argv: []string{"mv", "--no-target-directory", restoredDir, aside}})
+	return err
 }
 
 func (r rescue) restore(ctx context.Context, run *step.Run, token string) error {

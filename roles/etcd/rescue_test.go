@@ -32,8 +32,13 @@ func TestRescueCanBeCutOff(t *testing.T) {
 			if calls == cut {
 				return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
 			}
-			if c.Argv[0] == "mv" && c.Argv[1] == "--exchange" {
+			switch {
+			case c.Argv[0] == "etcdutl":
+				host.Entries[restoredDir+"/member"] = step.Entry{Kind: step.KindDir}
+			case c.Argv[0] == "mv" && c.Argv[1] == "--exchange":
 				exchanges++
+			case c.Argv[0] == "mv":
+				delete(host.Entries, restoredDir+"/member")
 			}
 			return step.Output{}, nil
 		}
@@ -46,6 +51,15 @@ func TestRescueCanBeCutOff(t *testing.T) {
 		}
 		if exchanges != 1 {
 			t.Errorf("cut at %d: the data was exchanged %d times", cut, exchanges)
+		}
+		// Cut off once more, after the old data was set aside and before the order was taken away.
+		rescued, err := ReadRecord(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.Entries[rescueFile] = step.Entry{Kind: step.KindFile, Content: []byte(rescued.Token)}
+		if _, err := plan.Apply(context.Background(), host, nil); err != nil || exchanges != 1 {
+			t.Errorf("cut at %d, and then before the order went: %v, %d exchanges", cut, err, exchanges)
 		}
 		got, err := ReadRecord(host)
 		if err != nil {
