@@ -4,7 +4,8 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev
 ARCH     ?= $(shell go env GOARCH)
 FUZZTIME ?= 10s
 
-# What is built from source once and kept: Packer (a tool beside the project, never linked into it) and the linters.
+# What is built from source once and kept: Packer and two of its plugins (tools beside the project, never linked into it), and
+# the linters.
 TOOLS  := $(CURDIR)/.cache/tools
 PACKER := $(TOOLS)/packer
 LINT   := $(TOOLS)/golangci-lint
@@ -41,14 +42,17 @@ agent: ## Build the boot agent for every architecture and check its size
 plugin: agent ## Build the Packer plugin, which carries the boot agent
 	cd plugin && go build $(STATIC) -o ../bin/packer-plugin-cincbake .
 
-packer: $(PACKER) ## Build Packer from its Go module (once)
+packer: $(PACKER) ## Build Packer and its amazon and qemu plugins from their Go modules (once)
 $(PACKER): tools/packer/go.mod tools/packer/go.sum
-	@echo "building Packer from its Go module; this takes minutes, once"
-	cd tools/packer && go build -ldflags '-s -w' -o $(PACKER) github.com/hashicorp/packer
+	@echo "building Packer and two plugins from their Go modules; this takes minutes, once"
+	mkdir -p $(TOOLS)
+	cd tools/packer && go build -ldflags '-s -w' -o $(TOOLS)/ github.com/hashicorp/packer github.com/hashicorp/packer-plugin-amazon github.com/hashicorp/packer-plugin-qemu
 	@touch $(PACKER)
 
-plugins: packer plugin ## Install the plugin where the project's Packer finds it
+plugins: packer plugin ## Install the plugin, amazon and qemu where the project's Packer finds them
 	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path bin/packer-plugin-cincbake github.com/cincbake/cincbake
+	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path $(TOOLS)/packer-plugin-amazon github.com/hashicorp/amazon
+	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path $(TOOLS)/packer-plugin-qemu github.com/hashicorp/qemu
 
 test: agent ## Run the unit tests: needs Go and nothing else
 	go test ./...

@@ -69,6 +69,8 @@ type Resolved struct {
 	Access     Access      `json:"access"`
 	// CACertificates are extra certificate authorities that every machine trusts, PEM.
 	CACertificates string `json:"caCertificates,omitempty"`
+	// Lock is what the lock file says; for bakes only.
+	Lock Lock `json:"-"`
 	// Nodes holds every machine that has a slot, by role in the order of Roles, then by slot. On AWS the API pool is one
 	// group without slots: its one entry here has slot 0 and stands for all of its instances.
 	Nodes []Node `json:"nodes"`

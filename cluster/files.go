@@ -37,12 +37,10 @@ func (s *Spec) readFiles() (filesRead, Problems) {
 	if s.OpenSearch != nil {
 		read.searchDigest = c.packageFile("opensearch.package", s.OpenSearch.Package)
 	}
-	if len(s.Official()) > 0 {
-		c.rule = ruleLock
-		var err error
-		if read.lock, err = s.lock(); err != nil {
-			c.report("", "the lock file "+show(filepath.Base(s.LockPath()))+": "+err.Error(), "remove it, and make it again with \"cincbake lock\"")
-		}
+	c.rule = ruleLock
+	var err error
+	if read.lock, err = s.lock(); err != nil {
+		c.report("", "the lock file "+show(filepath.Base(s.LockPath()))+": "+err.Error(), "remove it, and make it again with \"cincbake lock\"")
 	}
 	c.rule = ruleCAFile
 	for i, file := range s.CACertificates {

@@ -21,11 +21,39 @@ const (
 	PackageOpenSearch = "opensearch"
 )
 
-// Lock is what lookups of official packages found, kept beside the spec and in version control with it: a bake installs
-// those bytes and no others, whatever the vendor answers by then.
+// Lock says exactly what images are made of, kept beside the spec and in version control with it. What lookups of official
+// packages found: a bake installs those bytes and no others, whatever the vendor answers by then. And what the
+// distribution's part of each image was: a bake that comes to anything else fails.
 type Lock struct {
 	Format   int      `json:"format"`
 	Packages []Locked `json:"packages"`
+	// Snapshot is the moment of which Debian's state still has every version in Images, in the form of SnapshotForm; empty
+	// without Images.
+	Snapshot string        `json:"snapshot,omitempty"`
+	Images   []LockedImage `json:"images,omitempty"`
+}
+
+// LockedImage is everything that is installed in the image of a role.
+type LockedImage struct {
+	Role         Role            `json:"role"`
+	RecipeDigest string          `json:"recipeDigest"` // of the recipe that it was locked for: another one makes another image
+	Packages     []LockedPackage `json:"packages"`     // sorted by name, then processor
+}
+
+// LockedPackage is a package that an image holds.
+type LockedPackage struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+	Arch    string `json:"arch"`
+}
+
+// Image returns what is locked for a role.
+func (l Lock) Image(role Role) (LockedImage, bool) {
+	i := slices.IndexFunc(l.Images, func(image LockedImage) bool { return image.Role == role })
+	if i < 0 {
+		return LockedImage{}, false
+	}
+	return l.Images[i], true
 }
 
 // Wanted is an official package, as it is looked up.
@@ -78,8 +106,8 @@ func (s *Spec) LockPath() string {
 	return s.path(strings.TrimSuffix(name, filepath.Ext(name)) + ".lock.json")
 }
 
-// maxLock is far more than a lock of a few packages needs.
-const maxLock = 64 << 10
+// maxLock is far more than a lock needs: some 300 packages for each role, at 100 bytes.
+const maxLock = 4 << 20
 
 // lock reads the spec's lock file; one that is not there holds nothing.
 func (s *Spec) lock() (Lock, error) {
@@ -112,6 +140,21 @@ func DecodeLock(text []byte) (Lock, error) {
 	for _, p := range l.Packages {
 		if p.URL == "" || !isDigest(p.Digest) {
 			return Lock{}, fmt.Errorf("the lock's row of %s has no URL or no digest", show(p.Name))
+		}
+	}
+	if err := (Site{Snapshot: l.Snapshot}).Validate(); err != nil {
+		return Lock{}, fmt.Errorf("the lock's %w", err)
+	}
+	for _, image := range l.Images {
+		switch {
+		case !slices.Contains(Roles(), image.Role):
+			return Lock{}, fmt.Errorf("the lock has an image of an unknown role %s", show(string(image.Role)))
+		case l.Snapshot == "":
+			return Lock{}, fmt.Errorf("the lock's image of %s has no snapshot that it is from", image.Role)
+		case !strings.HasPrefix(image.RecipeDigest, "sha256:") || !isDigest(image.RecipeDigest):
+			return Lock{}, fmt.Errorf("the lock's image of %s has no digest of its recipe", image.Role)
+		case len(image.Packages) == 0 || slices.ContainsFunc(image.Packages, func(p LockedPackage) bool { return p.Name == "" || p.Version == "" }):
+			return Lock{}, fmt.Errorf("the lock's image of %s has no packages, or one without name or version", image.Role)
 		}
 	}
 	return l, nil

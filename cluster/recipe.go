@@ -84,3 +84,15 @@ func (r Recipe) String() string {
 	}
 	return fmt.Sprintf("%s on %s %s", what, r.OS, r.Arch)
 }
+
+// PackageFile returns the file on the host that holds the package of the role's recipe; empty: it is fetched, or there is
+// none.
+func (r *Resolved) PackageFile(role Role) string {
+	switch role {
+	case RoleAPI, RoleStandalone:
+		return r.Cinc.Package.File
+	case RoleOpenSearch:
+		return r.OpenSearch.Package.File
+	}
+	return ""
+}

@@ -58,6 +58,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 		Backup:         s.backup(),
 		Access:         Access{SSH: s.Access.SSH},
 		CACertificates: read.authorities,
+		Lock:           read.lock,
 	}
 	if s.Cinc != nil {
 		resolved.Cinc = &Cinc{

@@ -16,9 +16,6 @@ const (
 	ArchiveSecurity Archive = "debian-security"
 )
 
-// URI returns where the archive is unless the bake names a mirror. Packages are signed, so plain HTTP is Debian's default.
-func (a Archive) URI() string { return "http://deb.debian.org/" + string(a) }
-
 // Suite is a part of an archive, as a line of sources.list names it.
 type Suite struct {
 	Archive    Archive  `json:"archive"`

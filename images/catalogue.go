@@ -14,8 +14,9 @@ import (
 )
 
 const (
-	imageName  = "image.tar.zst"
-	recordName = "record.json"
+	recordName   = "record.json"
+	sbomName     = "sbom.cdx.json"
+	manifestName = "manifest.zst"
 	// idDigits is how much of the content digest names an image's folder.
 	idDigits = 12
 )
@@ -23,7 +24,8 @@ const (
 // ErrNotFound is an image that the catalogue does not hold.
 var ErrNotFound = errors.New("no such image")
 
-// Catalogue is a folder of images: DIR/<role>/<12 digits of the content digest>/ holds image.tar.zst and record.json.
+// Catalogue is a folder of images: DIR/<role>/<12 digits of the content digest>/ holds record.json, the image in one or more
+// forms (image.tar.zst, image.qcow2), what is installed (sbom.cdx.json) and what each path is (manifest.zst).
 // What a bake is still writing has a name that starts with a dot, so it is never taken for an image.
 type Catalogue struct{ dir string }
 
@@ -35,8 +37,14 @@ type Entry struct {
 	Err    error
 }
 
-// File returns the path of the image itself.
-func (e Entry) File() string { return filepath.Join(e.Dir, e.Record.File) }
+// File returns the path of the image in that form, and what it must be. None is ErrNotFound.
+func (e Entry) File(kind Kind) (string, Artefact, error) {
+	a, ok := e.Record.Artefact(kind)
+	if !ok || a.File == "" {
+		return "", a, fmt.Errorf("%w: %s is not there as %s", ErrNotFound, e.ID, kind)
+	}
+	return filepath.Join(e.Dir, a.File), a, nil
+}
 
 // Open returns the catalogue in a folder. The first image that is added makes the folder; a path that is no folder is an
 // error.
@@ -138,18 +146,35 @@ func (c *Catalogue) entry(role cluster.Role, folder string) Entry {
 		e.Err = err
 		return e
 	}
-	file, err := os.Stat(filepath.Join(e.Dir, record.File))
-	switch {
-	case err != nil:
-		e.Err = fmt.Errorf("no image: %w", err)
-	case file.Size() != record.Bytes:
-		e.Err = fmt.Errorf("%s has %d bytes, its record says %d", record.File, file.Size(), record.Bytes)
-	case id(record) != e.ID:
-		e.Err = fmt.Errorf("its record is of %s", id(record))
-	default:
-		e.Record = record
+	for _, a := range record.Artefacts {
+		if a.File == "" {
+			continue
+		}
+		file, err := os.Stat(filepath.Join(e.Dir, a.File))
+		if err != nil {
+			e.Err = fmt.Errorf("no image: %w", err)
+			return e
+		}
+		if file.Size() != a.Bytes {
+			e.Err = fmt.Errorf("%s has %d bytes, its record says %d", a.File, file.Size(), a.Bytes)
+			return e
+		}
 	}
+	if id(record) != e.ID {
+		e.Err = fmt.Errorf("its record is of %s", id(record))
+		return e
+	}
+	e.Record = record
 	return e
+}
+
+// check reads the whole artefact and compares it with its record.
+func (e Entry) check(a Artefact) error {
+	got, err := measure(filepath.Join(e.Dir, a.File))
+	if err == nil && got.SHA256 != a.SHA256 {
+		err = fmt.Errorf("%s has sha256 %s, its record says %s", filepath.Join(e.Dir, a.File), got.SHA256, a.SHA256)
+	}
+	return err
 }
 
 // id is where the catalogue keeps the image of a record.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"regexp"
 	"slices"
 
@@ -93,10 +92,18 @@ func (r Record) Validate() error {
 	check(r.AgentVersion != "", "it does not say which agent is inside")
 	check(r.DocumentFormat > 0, "it does not say which document format its agent reads")
 	check(!r.Created.IsZero(), "it does not say when it was made")
-	check(r.File != "" && r.File == filepath.Base(r.File) && r.File != recordName && filepath.IsLocal(r.File),
-		"file %q is not the name of a file beside the record", r.File)
-	check(hexForm.MatchString(r.SHA256), "sha256 %q is not 64 hexadecimal digits", r.SHA256)
-	check(r.Bytes > 0, "bytes is %d", r.Bytes)
+	check(len(r.Artefacts) > 0, "it has no artefact")
+	for i, a := range r.Artefacts {
+		check(!slices.ContainsFunc(r.Artefacts[:i], func(b Artefact) bool { return a.Kind == b.Kind && a.Region == b.Region }), "it has two artefacts %s", a.Kind)
+		if a.Kind == KindAMI {
+			check(a.ID != "" && a.Region != "" && a.File == "", "artefact %s %q in region %q is not one of a cloud", a.Kind, a.ID, a.Region)
+			continue
+		}
+		check(a.File == fileNames[a.Kind] && a.File != "", "artefact %s has file %q", a.Kind, a.File)
+		check(hexForm.MatchString(a.SHA256), "sha256 %q is not 64 hexadecimal digits", a.SHA256)
+		check(a.Bytes > 0, "bytes is %d", a.Bytes)
+		check(a.ID == "" && a.Region == "", "artefact %s is a file, and in region %q", a.Kind, a.Region)
+	}
 	if err := errors.Join(problems...); err != nil {
 		return fmt.Errorf("image record: %w", err)
 	}

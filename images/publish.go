@@ -2,48 +2,50 @@ package images
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/images/flock"
 )
 
+// lockName is the file that is locked while the catalogue changes.
+const lockName = ".lock"
+
 // draftPrefix begins the name of a folder that an image is being written in.
 const draftPrefix = ".new-"
 
-// Add publishes an image: write streams the artefact and then returns its record, of which Add fills in the format, File,
-// SHA256 and Bytes. Everything is written in a hidden folder and renamed when it is whole, so nothing half-written is ever
-// listed, and bakes of any roles may run at once.
+// Add publishes an image: write puts the artefacts into the draft and then returns the record, of which Add fills in the
+// format and the artefacts. Everything is written in a hidden folder and renamed when it is whole, so nothing half-written
+// is ever listed, and bakes of any roles may run at once.
 //
-// When the catalogue already holds that content, the image there stays and only its record is renewed; unless that image
-// is damaged, which the new one then replaces.
-func (c *Catalogue) Add(ctx context.Context, write func(artefact io.Writer) (Record, error)) (_ Entry, err error) {
+// When the catalogue already holds that content, what is there stays, less what is damaged; forms that it lacks are added,
+// and its record is renewed.
+func (c *Catalogue) Add(ctx context.Context, write func(*Draft) (Record, error)) (_ Entry, err error) {
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		return Entry{}, err
 	}
-	draft, lock, err := c.draft(ctx)
+	dir, lock, err := c.draft(ctx)
 	if err != nil {
 		return Entry{}, fmt.Errorf("catalogue %s: %w", c.dir, err)
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(draft), lock.Release()) }()
+	defer func() { err = errors.Join(err, os.RemoveAll(dir), lock.Release()) }()
 
-	record, err := fill(draft, write)
+	draft := &Draft{dir: dir}
+	record, err := write(draft)
 	if err != nil {
 		return Entry{}, err
 	}
 	if err := ctx.Err(); err != nil { // cancelled while writing: nothing may appear
 		return Entry{}, context.Cause(ctx)
 	}
-	if err := c.publish(draft, record); err != nil {
-		return Entry{}, fmt.Errorf("publish %s: %w", id(record), err)
+	record.Format, record.Artefacts = RecordFormat, draft.artefacts
+	if err := c.publish(ctx, dir, record); err != nil {
+		return Entry{}, fmt.Errorf("publish: %w", err)
 	}
 	e := c.entry(record.Role, strings.TrimPrefix(id(record), string(record.Role)+"/"))
 	return e, e.Err
@@ -52,7 +54,7 @@ func (c *Catalogue) Add(ctx context.Context, write func(artefact io.Writer) (Rec
 // draft makes a locked hidden folder and takes away those that a killed bake left.
 func (c *Catalogue) draft(ctx context.Context) (dir string, held *flock.Lock, err error) {
 	// Between the making of a draft and its lock nobody else may look for stale ones.
-	sweep, err := flock.Exclusive(ctx, filepath.Join(c.dir, ".lock"))
+	sweep, err := flock.Exclusive(ctx, filepath.Join(c.dir, lockName))
 	if err != nil {
 		return "", nil, err
 	}
@@ -86,74 +88,72 @@ func (c *Catalogue) draft(ctx context.Context) (dir string, held *flock.Lock, er
 	return dir, held, err
 }
 
-// fill writes the artefact and its record into the draft.
-func fill(draft string, write func(io.Writer) (Record, error)) (Record, error) {
-	file, err := os.Create(filepath.Join(draft, imageName))
-	if err != nil {
-		return Record{}, err
-	}
-	sum := &measured{to: file, hash: sha256.New()}
-	record, err := write(sum)
-	if err == nil {
-		err = file.Sync()
-	}
-	if err := errors.Join(err, file.Close()); err != nil {
-		return Record{}, err
-	}
-	record.Format = RecordFormat
-	record.File, record.SHA256, record.Bytes = imageName, hex.EncodeToString(sum.hash.Sum(nil)), sum.bytes
-	return record, putRecord(draft, record)
-}
-
 // publish moves the draft to the image's place.
-func (c *Catalogue) publish(draft string, record Record) error {
+func (c *Catalogue) publish(ctx context.Context, draft string, record Record) (err error) {
+	if err := putRecord(draft, record); err != nil {
+		return err
+	}
+	// Two bakes may come to the same content at the same moment.
+	lock, err := flock.Exclusive(ctx, filepath.Join(c.dir, lockName))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+
 	place := filepath.Join(c.dir, id(record))
 	if err := os.MkdirAll(filepath.Dir(place), 0o755); err != nil {
 		return err
 	}
-	err := os.Rename(draft, place)
-	if err == nil {
-		return syncDir(filepath.Dir(place))
+	if _, err := os.Lstat(place); errors.Is(err, fs.ErrNotExist) {
+		return errors.Join(os.Rename(draft, place), syncDir(filepath.Dir(place)))
 	}
-	if _, missing := os.Lstat(place); missing != nil {
-		return err
-	}
-	// The content is there already, maybe since a moment ago.
 	old := c.entry(record.Role, filepath.Base(place))
-	if old.Err == nil && old.Record.ContentDigest != record.ContentDigest {
+	switch {
+	case old.Err != nil:
+		// What is left of an image is nobody's to keep.
+		aside := filepath.Join(c.dir, draftPrefix+"damaged-"+filepath.Base(draft))
+		if err := os.Rename(place, aside); err != nil {
+			return err
+		}
+		return errors.Join(os.Rename(draft, place), os.RemoveAll(aside), syncDir(filepath.Dir(place)))
+	case old.Record.ContentDigest != record.ContentDigest:
 		return fmt.Errorf("%s holds %s, whose first %d digits are the same as those of %s: remove one of them",
 			place, old.Record.ContentDigest, idDigits, record.ContentDigest)
 	}
-	if old.Err == nil && old.check() == nil {
-		if old.Record.Created.After(record.Created) {
-			return nil
-		}
-		record.File, record.SHA256, record.Bytes = old.Record.File, old.Record.SHA256, old.Record.Bytes
-		return putRecord(place, record)
-	}
-	// A damaged image is nobody's to keep.
-	aside := filepath.Join(c.dir, draftPrefix+"damaged-"+filepath.Base(draft))
-	if err := os.Rename(place, aside); err != nil {
-		return err
-	}
-	return errors.Join(os.Rename(draft, place), os.RemoveAll(aside), syncDir(filepath.Dir(place)))
+	return merge(old, draft, record)
 }
 
-// check reads the whole image and compares it with its record.
-func (e Entry) check() error {
-	file, err := os.Open(e.File())
-	if err != nil {
-		return err
+// merge adds to an image what a draft of the same content has and it lacks.
+func merge(old Entry, draft string, record Record) error {
+	kept := old.Record
+	if record.Created.After(kept.Created) {
+		kept = record
+		kept.Artefacts, kept.Booted = old.Record.Artefacts, old.Record.Booted
 	}
-	defer file.Close()
-	sum := sha256.New()
-	if _, err := io.Copy(sum, file); err != nil {
-		return err
+	artefacts := slices.Clone(kept.Artefacts)
+	for _, added := range record.Artefacts {
+		i := slices.IndexFunc(artefacts, func(a Artefact) bool { return a.Kind == added.Kind && a.Region == added.Region })
+		if i >= 0 && (artefacts[i].File == "" || old.check(artefacts[i]) == nil) && added.ID == artefacts[i].ID {
+			continue
+		}
+		if added.File != "" {
+			if err := os.Rename(filepath.Join(draft, added.File), filepath.Join(old.Dir, added.File)); err != nil {
+				return err
+			}
+		}
+		if i >= 0 {
+			artefacts[i] = added
+		} else {
+			artefacts = append(artefacts, added)
+		}
 	}
-	if got := hex.EncodeToString(sum.Sum(nil)); got != e.Record.SHA256 {
-		return fmt.Errorf("%s has sha256 %s, its record says %s", e.File(), got, e.Record.SHA256)
+	for _, name := range []string{sbomName, manifestName} {
+		if err := os.Rename(filepath.Join(draft, name), filepath.Join(old.Dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
 	}
-	return nil
+	kept.Artefacts = artefacts
+	return putRecord(old.Dir, kept)
 }
 
 // putRecord writes the record whole or not at all.
@@ -184,18 +184,4 @@ func syncDir(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
-}
-
-// measured counts and hashes what passes through.
-type measured struct {
-	to    io.Writer
-	hash  hash.Hash
-	bytes int64
-}
-
-func (m *measured) Write(p []byte) (int, error) {
-	n, err := m.to.Write(p)
-	_, _ = m.hash.Write(p[:n]) // a hash never fails
-	m.bytes += int64(n)
-	return n, err
 }

@@ -45,7 +45,11 @@ func (l *Lab) unpack(ctx context.Context, from map[cluster.Role]images.Entry, re
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
-		if err := machine.Unpack(ctx, image.File(), image.Record.SHA256, tree); err != nil {
+		file, artefact, err := image.File(images.KindRootfs)
+		if err != nil {
+			return err
+		}
+		if err := machine.Unpack(ctx, file, artefact.SHA256, tree); err != nil {
 			return err
 		}
 		report(Event{Subject: image.ID, What: "unpacked", Took: time.Since(began)})

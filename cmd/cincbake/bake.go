@@ -207,7 +207,7 @@ func printBaked(c *cobra.Command, output outputFlag, summary []baked) error {
 	}
 	var rows [][]string
 	for _, b := range summary {
-		rows = append(rows, []string{b.Image, contents(b.record), megabytes(b.record.Bytes), fmt.Sprintf("%.1f s", b.Seconds)})
+		rows = append(rows, []string{b.Image, contents(b.record), megabytes(b.record.Artefacts[0].Bytes), fmt.Sprintf("%.1f s", b.Seconds)})
 	}
 	return printTable(c.OutOrStdout(), []string{"IMAGE", "HOLDS", "SIZE", "TOOK"}, rows)
 }

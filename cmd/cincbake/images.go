@@ -67,7 +67,7 @@ func newImagesList() *cobra.Command {
 					continue
 				}
 				summaries = append(summaries, imageSummary{ID: e.ID, Record: &e.Record})
-				rows = append(rows, []string{e.ID, contents(e.Record), megabytes(e.Record.Bytes), e.Record.Created.UTC().Format(time.DateTime), e.Record.AgentVersion})
+				rows = append(rows, []string{e.ID, contents(e.Record), megabytes(e.Record.Artefacts[0].Bytes), e.Record.Created.UTC().Format(time.DateTime), e.Record.AgentVersion})
 			}
 			if output.json() {
 				return printJSON(c.OutOrStdout(), summaries)
@@ -134,14 +134,14 @@ func printRecord(c *cobra.Command, e images.Entry) error {
 	r := e.Record
 	rows := [][]string{
 		{"holds", contents(r)},
-		{"file", e.File()},
-		{"size", megabytes(r.Bytes)},
-		{"sha256", r.SHA256},
 		{"content digest", r.ContentDigest},
 		{"recipe digest", r.RecipeDigest},
 		{"created", r.Created.UTC().Format(time.RFC3339)},
 		{"boot agent", fmt.Sprintf("%s, reads node documents of format %d", r.AgentVersion, r.DocumentFormat)},
 		{"packages", fmt.Sprint(len(r.Packages))},
+	}
+	for _, a := range r.Artefacts {
+		rows = append(rows, []string{string(a.Kind), a.File + a.ID + " " + megabytes(a.Bytes)})
 	}
 	for _, phase := range r.Phases {
 		rows = append(rows, []string{"bake, " + phase.Name, fmt.Sprintf("%.1f s", phase.Seconds)})

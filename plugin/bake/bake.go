@@ -1,4 +1,5 @@
-// Package bake is what the plugin's builder and provisioner agree on.
+// Package bake is what the plugin's components agree on: what is baked (Job), what comes back from the baked machine
+// (Results), and how that becomes an image of the catalogue (Publish).
 package bake
 
 import (
@@ -9,12 +10,20 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 )
 
-// ReportPath is the name under which the builder tells provisioners, among the data of a build, where it wants the boot
-// agent's report.
-const ReportPath = "CincbakeReport"
+// Job is a bake of one role: everything that the cluster's file says about it.
+type Job struct {
+	Cluster *cluster.Resolved
+	Recipe  cluster.Recipe
+	Site    cluster.Site
+	// PackageFile is the file on this host that holds the recipe's package, where the spec names a file.
+	PackageFile string
+	// Locked is what the image must hold, where the lock file says so.
+	Locked *cluster.LockedImage
+}
 
-// Recipe returns what an image of the role must be made from for the cluster in the file spec.
-func Recipe(spec, role string) (cluster.Recipe, error) {
+// Load returns the job of a role of the cluster in the file spec. With snapshot, Debian is taken as it was at the lock's
+// moment.
+func Load(spec, role string, snapshot bool) (Job, error) {
 	var problems []error
 	if !slices.Contains(cluster.Roles(), cluster.Role(role)) {
 		problems = append(problems, fmt.Errorf("role: %q is none of %v", role, cluster.Roles()))
@@ -23,18 +32,31 @@ func Recipe(spec, role string) (cluster.Recipe, error) {
 		problems = append(problems, errors.New("spec: name the cluster's file, like cluster.yaml"))
 	}
 	if err := errors.Join(problems...); err != nil {
-		return cluster.Recipe{}, err
+		return Job{}, err
 	}
 	loaded, err := cluster.Load(spec)
 	if err != nil {
-		return cluster.Recipe{}, err
+		return Job{}, err
 	}
 	resolved, err := loaded.Resolve()
 	if err != nil {
-		return cluster.Recipe{}, err
+		return Job{}, err
 	}
 	if len(resolved.NodesOf(cluster.Role(role))) == 0 {
-		return cluster.Recipe{}, fmt.Errorf("role: cluster %s has no %s machines", resolved.Name, role)
+		return Job{}, fmt.Errorf("role: cluster %s has no %s machines", resolved.Name, role)
 	}
-	return resolved.Recipe(cluster.Role(role)), nil
+	job := Job{Cluster: resolved, Recipe: resolved.Recipe(cluster.Role(role)), Site: resolved.Site(), PackageFile: resolved.PackageFile(cluster.Role(role))}
+	if locked, ok := resolved.Lock.Image(cluster.Role(role)); ok {
+		if locked.RecipeDigest != job.Recipe.Digest() {
+			return Job{}, fmt.Errorf("the lock file's %s image is for another recipe than %s: run \"cincbake lock\" once an image of this one is there, or remove its row", role, job.Recipe)
+		}
+		job.Locked = &locked
+	}
+	if snapshot {
+		if resolved.Lock.Snapshot == "" {
+			return Job{}, errors.New("snapshot: the lock file names no moment: run \"cincbake lock\" first")
+		}
+		job.Site.Snapshot = resolved.Lock.Snapshot
+	}
+	return job, job.Recipe.Complete()
 }
