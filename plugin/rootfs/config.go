@@ -57,8 +57,8 @@ func (c *Config) prepare(raws ...any) error {
 	if err := config.Decode(c, &config.DecodeOpts{PluginType: "cincbake-rootfs", Interpolate: true, InterpolateContext: &c.ctx}, raws...); err != nil {
 		return err
 	}
-	setDefault(&c.Mirror, cluster.ArchiveDebian.URI())
-	setDefault(&c.SecurityMirror, cluster.ArchiveSecurity.URI())
+	setDefault(&c.Mirror, cluster.Site{}.URI(cluster.ArchiveDebian))
+	setDefault(&c.SecurityMirror, cluster.Site{}.URI(cluster.ArchiveSecurity))
 	setDefault(&c.CacheDir, defaultCacheDir)
 	setDefault(&c.BaseMaxAge, defaultBaseMaxAge)
 
@@ -78,7 +78,7 @@ func (c *Config) prepare(raws ...any) error {
 	for name, mirror := range map[string]string{"mirror": c.Mirror, "security_mirror": c.SecurityMirror} {
 		address, err := url.Parse(mirror)
 		check(err == nil && slices.Contains([]string{"http", "https", "file"}, address.Scheme) && !strings.ContainsAny(mirror, " \t\n"),
-			"%s: %q is no address like %s", name, mirror, cluster.ArchiveDebian.URI())
+			"%s: %q is no address like %s", name, mirror, cluster.Site{}.URI(cluster.ArchiveDebian))
 	}
 	c.maxAge, err = time.ParseDuration(c.BaseMaxAge)
 	check(err == nil && c.maxAge >= 0, "base_max_age: %q is no duration like %s", c.BaseMaxAge, defaultBaseMaxAge)

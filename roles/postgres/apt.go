@@ -50,7 +50,7 @@ func aptSources(suites []cluster.Suite) []byte {
 			b.WriteString("\n")
 		}
 		fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
-			suite.Archive.URI(), suite.Name, strings.Join(suite.Components, " "))
+			cluster.Site{}.URI(suite.Archive), suite.Name, strings.Join(suite.Components, " "))
 	}
 	return []byte(b.String())
 }
