@@ -66,19 +66,7 @@ func testBakeAgain(t *testing.T, b *bench) {
 
 // testBakeChanged bakes with one file more, as a user's own template might.
 func testBakeChanged(t *testing.T, b *bench) {
-	text, err := os.ReadFile(filepath.Join(b.dir, "packer/images.pkr.hcl"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	mark := "  provisioner \"cincbake-role\""
-	before, after, ok := strings.Cut(string(text), mark)
-	if !ok {
-		t.Fatalf("the template has no line %q:\n%s", mark, text)
-	}
-	changed := before + "  provisioner \"shell\" {\n    inline = [\"echo changed > /etc/motd\"]\n  }\n\n" + mark + after
-	if err := os.WriteFile(filepath.Join(b.dir, "packer/changed.pkr.hcl"), []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	b.withFile(t, "packer/changed.pkr.hcl", "echo changed > /etc/motd")
 	again := b.bake(t, b.images+"-changed", "heartbeat", "--template", "packer/changed.pkr.hcl")["heartbeat"]
 	if again.ContentDigest == b.baked["heartbeat"].ContentDigest {
 		t.Errorf("an image with another /etc/motd has the same content digest %s", again.ContentDigest)

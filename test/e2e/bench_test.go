@@ -38,7 +38,19 @@ type outcome struct {
 	took           time.Duration
 }
 
+// newBench is a workbench for a cluster that runs in the lab.
 func newBench(t *testing.T) *bench {
+	t.Helper()
+	b := newWorkbench(t)
+	t.Cleanup(func() {
+		if down := b.try(t, time.Minute, "lab", "down"); down.code != 0 {
+			t.Errorf("lab down: %s", down.stderr)
+		}
+	})
+	return b
+}
+
+func newWorkbench(t *testing.T) *bench {
 	t.Helper()
 	home, err := filepath.Abs("../..")
 	if err != nil {
@@ -54,18 +66,12 @@ func newBench(t *testing.T) *bench {
 		require(t, err == nil, built, "make build plugins")
 	}
 	work := t.TempDir()
-	b := &bench{
+	return &bench{
 		home:   home,
 		dir:    filepath.Join(work, "cluster"),
 		images: filepath.Join(work, "images"),
 		env:    append(os.Environ(), "PACKER_PLUGIN_PATH="+filepath.Join(home, ".cache/plugins")),
 	}
-	t.Cleanup(func() {
-		if down := b.try(t, time.Minute, "lab", "down"); down.code != 0 {
-			t.Errorf("lab down: %s", down.stderr)
-		}
-	})
-	return b
 }
 
 // require skips the test when something is missing, with the way to get it; CINCBAKE_REQUIRE=1 makes that a failure.
