@@ -14,6 +14,10 @@ import (
 // the results.
 const ResultsKey = "CincbakeResults"
 
+// SiteKey is the name under which the builder tells them, among the same data, where the bake takes place: cluster.Site as
+// JSON. So a template says once whether a bake is from a snapshot.
+const SiteKey = "CincbakeSite"
+
 // Names of the files in a folder of results.
 const (
 	reportName   = "report.json"
@@ -41,6 +45,15 @@ func ReadResults(folder string) (Results, error) {
 		return Results{}, err
 	}
 	return decodeResults(text, manifest)
+}
+
+// DiscardResults takes away what an earlier bake left in a folder of results, so that it cannot pass for this one's.
+func DiscardResults(folder string) error {
+	err := os.Remove(filepath.Join(folder, reportName)) // without it, the folder does not count
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // decodeResults checks that report and manifest are of the same machine.
