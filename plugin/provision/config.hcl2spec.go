@@ -20,8 +20,10 @@ type FlatConfig struct {
 	PackerSensitiveVars []string          `mapstructure:"packer_sensitive_variables" cty:"packer_sensitive_variables" hcl:"packer_sensitive_variables"`
 	Spec                *string           `mapstructure:"spec" required:"true" cty:"spec" hcl:"spec"`
 	Role                *string           `mapstructure:"role" required:"true" cty:"role" hcl:"role"`
+	Results             *string           `mapstructure:"results" cty:"results" hcl:"results"`
 	Sudo                *bool             `mapstructure:"sudo" cty:"sudo" hcl:"sudo"`
-	Report              *string           `mapstructure:"report" cty:"report" hcl:"report"`
+	Snapshot            *bool             `mapstructure:"snapshot" cty:"snapshot" hcl:"snapshot"`
+	RemoveUser          *string           `mapstructure:"remove_user" cty:"remove_user" hcl:"remove_user"`
 }
 
 // FlatMapstructure returns a new FlatConfig.
@@ -46,8 +48,10 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"packer_sensitive_variables": &hcldec.AttrSpec{Name: "packer_sensitive_variables", Type: cty.List(cty.String), Required: false},
 		"spec":                       &hcldec.AttrSpec{Name: "spec", Type: cty.String, Required: false},
 		"role":                       &hcldec.AttrSpec{Name: "role", Type: cty.String, Required: false},
+		"results":                    &hcldec.AttrSpec{Name: "results", Type: cty.String, Required: false},
 		"sudo":                       &hcldec.AttrSpec{Name: "sudo", Type: cty.Bool, Required: false},
-		"report":                     &hcldec.AttrSpec{Name: "report", Type: cty.String, Required: false},
+		"snapshot":                   &hcldec.AttrSpec{Name: "snapshot", Type: cty.Bool, Required: false},
+		"remove_user":                &hcldec.AttrSpec{Name: "remove_user", Type: cty.String, Required: false},
 	}
 	return s
 }

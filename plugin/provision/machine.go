@@ -3,8 +3,12 @@ package provision
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"fmt"
+	"io"
+	"os"
 	"strings"
+	"sync"
 	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
@@ -13,10 +17,8 @@ import (
 // cleanWithin is how long taking away our own files may take.
 const cleanWithin = 30 * time.Second
 
-// waitForCloudInit waits where cloud-init runs: on a booted machine that has it. Its status is 2 when it ended with warnings.
-const waitForCloudInit = `if [ -d /run/systemd/system ] && command -v cloud-init >/dev/null; then
-	timeout 600 cloud-init status --wait || [ $? -eq 2 ]
-fi`
+// shownRows is how many of its last lines a failed command's error shows.
+const shownRows = 12
 
 // machine is the machine that is provisioned, over whatever communicator Packer has to it.
 type machine struct {
@@ -25,42 +27,125 @@ type machine struct {
 	sudo bool
 }
 
-// run runs a program as root and passes on what it prints.
-func (m machine) run(ctx context.Context, argv ...string) error {
-	quoted := make([]string, len(argv))
-	for i, word := range argv {
-		quoted[i] = quote(word)
-	}
-	command := strings.Join(quoted, " ")
+// root runs a program as root and passes on what it prints.
+func (m machine) root(ctx context.Context, argv ...string) error {
+	command := quoted(argv)
 	if m.sudo {
 		command = "sudo -n -- " + command // a password cannot be asked for
 	}
 	return m.shell(ctx, command)
 }
 
-// shell runs a line of shell as Packer's user.
+// user runs a program as Packer's user, which may have lost its account by then.
+func (m machine) user(ctx context.Context, argv ...string) error { return m.shell(ctx, quoted(argv)) }
+
+// shell runs a line of shell as Packer's user. An error holds the last lines that it printed.
 func (m machine) shell(ctx context.Context, line string) error {
-	command := &packersdk.RemoteCmd{Command: line}
+	said := new(tail)
+	command := &packersdk.RemoteCmd{Command: line, Stdout: said, Stderr: said}
 	if err := command.RunWithUi(ctx, m.comm, m.ui); err != nil {
 		return err
 	}
-	if status := command.ExitStatus(); status != 0 {
-		return fmt.Errorf("exit status %d of %s", status, line)
+	switch status := command.ExitStatus(); status {
+	case 0:
+		return nil
+	case packersdk.CmdDisconnect:
+		return fmt.Errorf("the connection broke while the machine ran it%s", said)
+	default:
+		return fmt.Errorf("exit status %d%s", status, said)
 	}
-	return nil
 }
 
-func (m machine) upload(name string, content []byte) error {
-	if err := m.comm.Upload(name, bytes.NewReader(content), nil); err != nil {
+// upload writes a file of the machine, as Packer's user. The size of a file is known beforehand, which spares Packer a copy.
+func (m machine) upload(name string, content io.Reader) error {
+	var known *os.FileInfo
+	if file, ok := content.(*os.File); ok {
+		info, err := file.Stat()
+		if err != nil {
+			return err
+		}
+		known = &info
+	}
+	if err := m.comm.Upload(name, content, known); err != nil {
 		return fmt.Errorf("upload %s: %w", name, err)
 	}
 	return nil
 }
 
-func (m machine) download(name string) ([]byte, error) {
-	var content bytes.Buffer
-	err := m.comm.Download(name, &content)
-	return content.Bytes(), err
+// read returns a file of the machine. It is not Packer's download: scp and sftp refuse a user whose account is gone, a
+// command of an open connection does not. In base64 it survives a terminal, which Packer may have asked for, and what the
+// server says first stands on lines of its own.
+func (m machine) read(ctx context.Context, name string) ([]byte, error) {
+	var out, complaints bytes.Buffer
+	command := &packersdk.RemoteCmd{Command: quoted([]string{"base64", "-w0", name}), Stdout: &out, Stderr: &complaints}
+	if err := m.comm.Start(ctx, command); err != nil {
+		return nil, err
+	}
+	exited := make(chan int, 1)
+	go func() { exited <- command.Wait() }()
+	select {
+	case <-ctx.Done(): // the buffers are the command's until it ends
+		return nil, context.Cause(ctx)
+	case status := <-exited:
+		if status != 0 {
+			return nil, fmt.Errorf("read %s: exit status %d: %s", name, status, strings.TrimSpace(complaints.String()))
+		}
+	}
+	rows := strings.Fields(out.String())
+	if len(rows) == 0 {
+		return nil, fmt.Errorf("read %s: it is empty", name)
+	}
+	content, err := base64.StdEncoding.DecodeString(rows[len(rows)-1])
+	if err != nil {
+		return nil, fmt.Errorf("read %s: what came back is not the file: %w", name, err)
+	}
+	return content, nil
+}
+
+// tail keeps the last lines of what is written to it, from any goroutine.
+type tail struct {
+	mu   sync.Mutex
+	rows []string
+	rest string
+}
+
+func (t *tail) Write(piece []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rows := strings.Split(t.rest+string(piece), "\n")
+	t.rest = rows[len(rows)-1]
+	for _, row := range rows[:len(rows)-1] {
+		if row = strings.TrimRight(row, "\r "); row != "" {
+			t.rows = append(t.rows, row)
+		}
+	}
+	if over := len(t.rows) - shownRows; over > 0 {
+		t.rows = t.rows[over:]
+	}
+	return len(piece), nil
+}
+
+// String is the lines as the end of an error.
+func (t *tail) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	rows := t.rows
+	if t.rest != "" {
+		rows = append(rows[:len(rows):len(rows)], t.rest)
+	}
+	if len(rows) == 0 {
+		return "; it printed nothing"
+	}
+	return "; its last lines:\n    | " + strings.Join(rows, "\n    | ")
+}
+
+// quoted is a command line of words that the shell leaves as they are.
+func quoted(argv []string) string {
+	words := make([]string, len(argv))
+	for i, word := range argv {
+		words[i] = quote(word)
+	}
+	return strings.Join(words, " ")
 }
 
 // quote makes a word that the shell leaves as it is.

@@ -7,21 +7,21 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hcldec"
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
+	"github.com/cincbake/cincbake/node"
 	"github.com/cincbake/cincbake/plugin/agent"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/roles/base"
+	"github.com/cincbake/cincbake/roles/role"
 )
-
-// agentPath is where every image has the boot agent.
-const agentPath = "/usr/bin/cincbake-node"
 
 // Provisioner is the provisioner cincbake-role.
 type Provisioner struct {
@@ -38,99 +38,275 @@ func (p *Provisioner) ConfigSpec() hcldec.ObjectSpec { return p.config.FlatMapst
 // Prepare reads the configuration and the cluster.
 func (p *Provisioner) Prepare(raws ...any) error { return p.config.prepare(raws...) }
 
-// Provision makes the machine a sealed one and brings the agent's report back.
-func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packersdk.Communicator, generated map[string]any) (err error) {
+// Failure is a step of the provisioning that went wrong.
+type Failure struct {
+	Role   cluster.Role
+	Step   string
+	Remedy string // what to do about it; empty: the error says so
+	Err    error
+}
+
+func (f *Failure) Error() string {
+	text := fmt.Sprintf("cincbake-role: %s: %s: %v", f.Role, f.Step, f.Err)
+	if f.Remedy != "" {
+		text += "\n" + f.Remedy
+	}
+	return text
+}
+
+func (f *Failure) Unwrap() error { return f.Err }
+
+// Provision makes the machine a sealed one and brings the results back.
+func (p *Provisioner) Provision(ctx context.Context, ui packersdk.Ui, comm packersdk.Communicator, generated map[string]any) error {
+	r, err := p.run(ui, comm, generated)
+	if err != nil {
+		return err
+	}
+	ui.Say("cincbake-role: " + r.job.Recipe.String())
+	reached, err := r.open(ctx)
+	if err == nil && !reached {
+		return r.plan()
+	}
+	if err == nil {
+		err = r.steps(ctx)
+	}
+	// Also when the bake failed or was stopped: a machine that somebody looks at afterwards should not be littered.
+	return errors.Join(err, r.close(ctx))
+}
+
+// run is one provisioning.
+type run struct {
+	job     bake.Job
+	machine machine
+	agent   []byte
+	remove  string   // the account that goes
+	results []string // folders on this host
+
+	dir     string // the machine's folder for everything of ours; of Packer's user
+	archive string // the package on its way
+}
+
+// run collects what the template and the builder say. Nothing is done to the machine if that does not fit together.
+func (p *Provisioner) run(ui packersdk.Ui, comm packersdk.Communicator, generated map[string]any) (*run, error) {
 	agentFor := p.agentFor
 	if agentFor == nil {
 		agentFor = agent.For
 	}
-	program, err := agentFor(p.config.recipe.Arch)
-	if err != nil {
-		return err
+	r := &run{
+		job:     p.config.job,
+		machine: machine{comm: comm, ui: ui, sudo: p.config.Sudo},
+		remove:  p.config.RemoveUser,
 	}
-	recipe, err := json.Marshal(p.config.recipe)
-	if err != nil {
-		return err
+	fail := func(step, remedy string, err error) (*run, error) {
+		return nil, &Failure{Role: r.job.Recipe.Role, Step: step, Remedy: remedy, Err: err}
 	}
-	// Names that nobody else on the machine can have taken.
-	temporary := "/tmp/cincbake-" + strings.ToLower(rand.Text())
-	recipeFile, reportFile, agentFile := temporary+"-recipe.json", temporary+"-report.json", temporary+"-agent"
-	m := machine{comm: comm, ui: ui, sudo: p.config.Sudo}
-	defer func() {
-		// Also when the bake failed or was stopped: a machine that somebody looks at afterwards should not be littered.
-		cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
-		defer cancel()
-		if gone := m.run(cleanup, "rm", "-f", recipeFile, reportFile, agentFile); gone != nil && err == nil {
-			err = gone
+	var err error
+	if r.agent, err = agentFor(r.job.Recipe.Arch); err != nil {
+		return fail("carry the boot agent", "", err)
+	}
+	// Names that nobody else on the machine can have taken. The package is large, and /tmp may be in memory.
+	name := "cincbake-" + strings.ToLower(rand.Text())
+	r.dir, r.archive = "/tmp/"+name, "/var/tmp/"+name+".deb"
+	if user, ok := generated["User"].(string); ok && r.remove == "" && generated["ConnType"] == "ssh" && user != "root" {
+		r.remove = user
+	}
+	for _, folder := range []any{p.config.Results, generated[bake.ResultsKey]} {
+		if folder, ok := folder.(string); ok && folder != "" {
+			r.results = append(r.results, folder)
 		}
-	}()
-
-	ui.Say("cincbake-role: " + p.config.recipe.String())
-	// What cloud-init still does (users, packages, locks) would get in the way. A tree that was never booted runs none.
-	if err := m.shell(ctx, waitForCloudInit); err != nil {
-		return fmt.Errorf("cloud-init: %w", err)
 	}
-	if err := m.upload(agentFile, program); err != nil {
-		return err
+	if text, ok := generated[bake.SiteKey].(string); ok {
+		if r.job.Site, err = site(text); err != nil {
+			return fail("ask the builder for its site", "use builder and provisioner of one release of the plugin", err)
+		}
+		if p.config.Snapshot && r.job.Site.Snapshot != p.config.job.Site.Snapshot {
+			return fail("read the options", "say snapshot = true in the source too", errors.New("the provisioner bakes from a snapshot, and its builder does not"))
+		}
 	}
-	if err := m.upload(recipeFile, recipe); err != nil {
-		return err
-	}
-	// Uploads come as whatever user Packer has; the agent must belong to root.
-	if err := m.run(ctx, "install", "-o", "root", "-g", "root", "-m", "0755", agentFile, agentPath); err != nil {
-		return fmt.Errorf("install the boot agent: %w", err)
-	}
-	if err := m.run(ctx, agentPath, "bake", "--recipe", recipeFile); err != nil {
-		return fmt.Errorf("bake: %w", err)
-	}
-	// It also verifies, after it has sealed: what is checked is what gets into the image.
-	if err := m.run(ctx, agentPath, "seal", "--recipe", recipeFile, "--report", reportFile); err != nil {
-		return fmt.Errorf("seal: %w", err)
-	}
-	report, err := m.download(reportFile)
-	if err != nil {
-		return fmt.Errorf("the agent's report: %w", err)
-	}
-	return p.deliver(report, generated)
+	return r, nil
 }
 
-// deliver checks the report and writes it where it is wanted: for the builder, and where the template says.
-func (p *Provisioner) deliver(text []byte, generated map[string]any) error {
-	report, err := images.DecodeReport(text)
-	if err != nil {
-		return err
+func site(text string) (cluster.Site, error) {
+	var s cluster.Site
+	decoder := json.NewDecoder(strings.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&s); err != nil {
+		return s, err
 	}
-	if report.Recipe != p.config.recipe {
-		return fmt.Errorf("the agent reports %s, it was asked for %s", report.Recipe, p.config.recipe)
+	return s, s.Validate()
+}
+
+// noCommunicator is how Packer's communicator "none" answers; its commands all end well, without being run.
+const noCommunicator = "communicator = 'none'"
+
+// open makes the machine's folder with what the agent reads. It says no when the template gives no way to the machine.
+func (r *run) open(ctx context.Context) (bool, error) {
+	const step, remedy = "reach the machine", "the machine must let Packer's user write to /tmp, and have 20 MB free there"
+	if err := r.machine.user(ctx, "mkdir", "-m", "0700", r.dir); err != nil {
+		return true, r.failure(step, remedy, err)
 	}
-	wanted := []string{p.config.Report}
-	if path, ok := generated[bake.ReportPath].(string); ok {
-		wanted = append(wanted, path)
+	files := []struct {
+		name  string
+		value any
+	}{{recipeName, r.job.Recipe}, {siteName, r.job.Site}}
+	if r.job.Locked != nil {
+		files = append(files, struct {
+			name  string
+			value any
+		}{lockName, r.job.Locked})
 	}
-	for _, path := range wanted {
-		if path == "" {
-			continue
+	for _, file := range files {
+		text, err := json.Marshal(file.value)
+		if err != nil {
+			return true, r.failure(step, "", err)
 		}
-		if err := write(path, text); err != nil {
-			return fmt.Errorf("the agent's report: %w", err)
+		err = r.machine.upload(r.path(file.name), bytes.NewReader(text))
+		if err != nil && strings.Contains(err.Error(), noCommunicator) {
+			return false, nil
+		}
+		if err != nil {
+			return true, r.failure(step, remedy, err)
+		}
+	}
+	return true, nil
+}
+
+// plan prints what would be done, for a template that has no machine.
+func (r *run) plan() error {
+	steps, err := node.BakePlan(r.job.Recipe)
+	if err != nil {
+		return r.failure("plan", "", err)
+	}
+	r.machine.ui.Say("communicator = \"none\": nothing is changed; this is what a bake does\n" + steps.Describe())
+	return nil
+}
+
+// Names of files in the machine's folder.
+const (
+	recipeName   = "recipe.json"
+	siteName     = "site.json"
+	lockName     = "lock.json"
+	agentName    = "cincbake-node"
+	reportName   = "report.json"
+	manifestName = "manifest.txt"
+)
+
+func (r *run) path(name string) string { return path.Join(r.dir, name) }
+
+func (r *run) failure(step, remedy string, err error) error {
+	return &Failure{Role: r.job.Recipe.Role, Step: step, Remedy: remedy, Err: err}
+}
+
+// steps is the provisioning, in order.
+func (r *run) steps(ctx context.Context) error {
+	for _, s := range []struct {
+		name, remedy string
+		do           func(context.Context) error
+	}{
+		// First, on this host: what an earlier bake came to must not pass for this one's.
+		{"make the folder of results ready", "", r.discard},
+		{"wait for the machine to settle", "look at /var/log/cloud-init.log and /var/log/apt in it: packer build -on-error=ask leaves it running", r.settle},
+		{"carry the boot agent in", "", r.install},
+		{"carry the package in", "the machine needs room for it twice, in /var", r.carry},
+		{"bake", "the agent's last lines say which step failed; what is behind a mirror or proxy is named in the spec by image.mirror and image.proxy", r.bake},
+		// It also verifies, after it has sealed: what is checked is what gets into the image.
+		{"seal", "the agent's last lines name each check that failed; what they name got in by a provisioner before this one, or by the base image", r.seal},
+		{"bring the results back", "", r.fetch},
+	} {
+		if err := s.do(ctx); err != nil {
+			return r.failure(s.name, s.remedy, err)
 		}
 	}
 	return nil
 }
 
-// write writes a file whole or not at all.
-func write(path string, text []byte) error {
-	beside, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+func (r *run) discard(context.Context) error {
+	if len(r.results) == 0 {
+		return errors.New("nobody asked for them: name a folder on this host with the option results, for the post-processor cincbake-catalogue")
+	}
+	for _, folder := range r.results {
+		if err := bake.DiscardResults(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *run) settle(ctx context.Context) error {
+	return r.machine.root(ctx, "/bin/sh", "-c", settle)
+}
+
+// install puts the agent in its place. Uploads come as whatever user Packer has; the agent must belong to root.
+func (r *run) install(ctx context.Context) error {
+	if err := r.machine.upload(r.path(agentName), bytes.NewReader(r.agent)); err != nil {
+		return err
+	}
+	return r.machine.root(ctx, "install", "-o", "root", "-g", "root", "-m", "0755", r.path(agentName), role.AgentPath)
+}
+
+// carry puts the package that the spec names by a file where the agent looks for it before it fetches one. The agent checks
+// its digest.
+func (r *run) carry(ctx context.Context) error {
+	if r.job.PackageFile == "" {
+		return nil
+	}
+	file, err := os.Open(r.job.PackageFile)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(beside, bytes.NewReader(text))
-	err = errors.Join(err, beside.Chmod(0o644), beside.Close())
-	if err == nil {
-		err = os.Rename(beside.Name(), path)
+	defer file.Close()
+	if err := r.machine.upload(r.archive, file); err != nil {
+		return err
 	}
+	if err := r.machine.root(ctx, "install", "-D", "-o", "root", "-g", "root", "-m", "0644", r.archive, base.PackageFile(r.job.Recipe.Package)); err != nil {
+		return err
+	}
+	return r.machine.user(ctx, "rm", "-f", r.archive)
+}
+
+func (r *run) bake(ctx context.Context) error {
+	return r.machine.root(ctx, role.AgentPath, "bake", "--recipe", r.path(recipeName), "--site", r.path(siteName))
+}
+
+func (r *run) seal(ctx context.Context) error {
+	argv := []string{"/bin/sh", "-c", seal, "seal", r.remove, role.AgentPath, "seal", "--recipe", r.path(recipeName)}
+	if r.job.Locked != nil {
+		argv = append(argv, "--lock", r.path(lockName))
+	}
+	return r.machine.root(ctx, append(argv, "--report", r.path(reportName), "--manifest", r.path(manifestName))...)
+}
+
+// fetch brings the results home and checks that they are what was asked for.
+func (r *run) fetch(ctx context.Context) error {
+	report, err := r.machine.read(ctx, r.path(reportName))
 	if err != nil {
-		return errors.Join(err, os.Remove(beside.Name()))
+		return err
+	}
+	manifest, err := r.machine.read(ctx, r.path(manifestName))
+	if err != nil {
+		return err
+	}
+	said, err := images.DecodeReport(report)
+	if err != nil {
+		return err
+	}
+	if said.Recipe != r.job.Recipe {
+		return fmt.Errorf("the agent reports %s, it was asked for %s", said.Recipe, r.job.Recipe)
+	}
+	for _, folder := range r.results {
+		if _, err := bake.WriteResults(folder, report, manifest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close takes away what is ours in the machine. The folder is of Packer's user, so it needs no rights that may be gone.
+func (r *run) close(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanWithin)
+	defer cancel()
+	if err := r.machine.user(ctx, "rm", "-rf", r.dir, r.archive); err != nil {
+		return r.failure("clean up", "remove "+r.dir+" in the machine", err)
 	}
 	return nil
 }
