@@ -40,5 +40,9 @@ if [ -n "$user" ] && id -u "$user" >/dev/null 2>&1; then
 fi
 exec "$@"`
 
+// ShutdownCommand is what a template says as its builder's shutdown_command: sealing has taken away the rights to say
+// poweroff.
+const ShutdownCommand = "touch " + runDir + "/poweroff"
+
 // runDir is the folder of this boot alone in which a file called poweroff switches the machine off.
 const runDir = "/run/cincbake-bake"
