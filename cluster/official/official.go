@@ -51,9 +51,10 @@ func (v Vendors) Lookup(ctx context.Context, w cluster.Wanted) (cluster.Locked, 
 }
 
 // Lock looks up every package that is not in the lock yet, and returns the lock with them, in the order of wanted. Rows of
-// the lock stay as they are, so that looking up again never changes what is baked; rows that nobody wants go.
+// the lock stay as they are, so that looking up again never changes what is baked; rows that nobody wants go. What is locked
+// of images is not its business.
 func (v Vendors) Lock(ctx context.Context, known cluster.Lock, wanted []cluster.Wanted) (cluster.Lock, error) {
-	lock := cluster.Lock{Format: cluster.LockFormat, Packages: []cluster.Locked{}}
+	lock := cluster.Lock{Format: cluster.LockFormat, Packages: []cluster.Locked{}, Snapshot: known.Snapshot, Images: known.Images}
 	for _, w := range wanted {
 		locked, ok := known.Find(w)
 		if !ok {

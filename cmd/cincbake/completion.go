@@ -1,6 +1,8 @@
 package main
 
 import (
+	"slices"
+
 	"github.com/spf13/cobra"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -21,6 +23,18 @@ func fixed[word ~string](words ...word) completer {
 // completeRoles offers every role.
 func completeRoles(c *cobra.Command, args []string, begin string) ([]cobra.Completion, cobra.ShellCompDirective) {
 	return fixed(cluster.Roles()...)(c, args, begin)
+}
+
+// completeRolesOf offers the roles of the cluster that the spec's flag names, less those that are there already.
+func completeRolesOf(spec *specFlag) completer {
+	return func(_ *cobra.Command, args []string, _ string) ([]cobra.Completion, cobra.ShellCompDirective) {
+		_, resolved, err := spec.load()
+		if err != nil {
+			return nil, cobra.ShellCompDirectiveNoFileComp
+		}
+		rest := slices.DeleteFunc(rolesIn(resolved), func(role string) bool { return slices.Contains(args, role) })
+		return rest, cobra.ShellCompDirectiveNoFileComp
+	}
 }
 
 // completeNodes offers the machines of the cluster that the spec's flag names, those of its pool among them. A spec with

@@ -14,16 +14,20 @@ import (
 	"github.com/cincbake/cincbake/internal/packer"
 )
 
-// defaultTemplate is where init puts the Packer template, and where bake looks for it.
-const defaultTemplate = "packer/images.pkr.hcl"
-
 func newInit() *cobra.Command {
-	var topology, platform string
+	var (
+		topology, platform string
+		templates          bool
+	)
 	c := &cobra.Command{
 		Use:   "init [DIR]",
-		Short: "Write a cluster's spec, with a comment on every choice",
-		Long: `Init writes cluster.yaml, with a comment on every choice, and on-premises packer/images.pkr.hcl, which bakes its images. The
-folder is made if it is not there; files that are there are never overwritten.
+		Short: "Write a cluster's spec, with a comment on every choice, and the Packer templates of its images",
+		Long: `Init writes cluster.yaml, with a comment on every choice, and the Packer templates that bake its images: on-premises
+packer/rootfs.pkr.hcl and packer/qemu.pkr.hcl, on AWS packer/amazon-ebs.pkr.hcl. The folder is made if it is not there; files
+that are there are never overwritten.
+
+With --templates it writes the templates alone, for the cluster.yaml that is there: a tier more or less is a role more or less to
+bake.
 
   --topology database     PostgreSQL that fails over by itself, and nothing else
   --topology standalone   one Cinc Server with its own database and search inside, on a data disk
@@ -31,24 +35,38 @@ folder is made if it is not there; files that are there are never overwritten.
   --topology self-hosted  every tier is the cluster's own
   --platform onprem       virtual machines of any hypervisor
   --platform aws          instances from launch templates`,
-		Example: "  cincbake init\n  cincbake init prod --topology managed --platform aws",
+		Example: "  cincbake init\n  cincbake init prod --topology managed --platform aws\n  cincbake init --templates prod",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			dir := "."
 			if len(args) == 1 {
 				dir = args[0]
 			}
-			text, err := cluster.Example(cluster.Topology(topology), cluster.Platform(platform))
-			if err != nil {
-				return exit.As(exit.Invalid, err)
-			}
-			files := []newFile{{filepath.Join(dir, defaultSpec), text}}
-			if cluster.Platform(platform) == cluster.OnPrem {
-				template, err := templateFor(text)
+			var files []newFile
+			if templates {
+				if c.Flags().Changed("topology") || c.Flags().Changed("platform") {
+					return exit.Errorf(exit.Invalid, "--templates takes topology and platform from %s", filepath.Join(dir, defaultSpec))
+				}
+				_, resolved, err := (&specFlag{filepath.Join(dir, defaultSpec)}).load()
 				if err != nil {
 					return err
 				}
-				files = append(files, newFile{filepath.Join(dir, defaultTemplate), template})
+				if files, err = templatesFor(dir, resolved); err != nil {
+					return err
+				}
+			} else {
+				text, err := cluster.Example(cluster.Topology(topology), cluster.Platform(platform))
+				if err != nil {
+					return exit.As(exit.Invalid, err)
+				}
+				resolved, err := resolveText(filepath.Join(dir, defaultSpec), text)
+				if err != nil {
+					return err
+				}
+				if files, err = templatesFor(dir, resolved); err != nil {
+					return err
+				}
+				files = append([]newFile{{filepath.Join(dir, defaultSpec), text}}, files...)
 			}
 			if err := writeNew(files); err != nil {
 				return err
@@ -56,28 +74,48 @@ folder is made if it is not there; files that are there are never overwritten.
 			for _, f := range files {
 				fmt.Fprintf(c.ErrOrStderr(), "wrote %s\n", f.path)
 			}
-			fmt.Fprintf(c.ErrOrStderr(), "next: change what is yours in %s, then cincbake validate\n", files[0].path)
+			if !templates {
+				fmt.Fprintf(c.ErrOrStderr(), "next: change what is yours in %s, then cincbake validate\n", files[0].path)
+			}
 			return nil
 		},
 	}
 	c.Flags().StringVar(&topology, "topology", string(cluster.SelfHosted), "which tiers the cluster runs itself: database, standalone, managed or self-hosted")
 	c.Flags().StringVar(&platform, "platform", string(cluster.OnPrem), "where its machines run: onprem or aws")
+	c.Flags().BoolVar(&templates, "templates", false, "write the Packer templates alone, for the cluster.yaml that is there")
 	_ = c.RegisterFlagCompletionFunc("topology", fixed(cluster.Topologies()...))
 	_ = c.RegisterFlagCompletionFunc("platform", fixed(cluster.Platforms()...))
 	return c
 }
 
-// templateFor returns the Packer template that bakes what the spec's cluster is made of.
-func templateFor(text string) (string, error) {
-	spec, err := cluster.Parse(defaultSpec, []byte(text))
+// resolveText resolves the cluster of a spec that is no file yet.
+func resolveText(path, text string) (*cluster.Resolved, error) {
+	spec, err := cluster.Parse(path, []byte(text))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	resolved, err := spec.Resolve()
-	if err != nil {
-		return "", err
+	return spec.Resolve()
+}
+
+// templatesFor returns the Packer templates that bake what the cluster is made of.
+func templatesFor(dir string, r *cluster.Resolved) ([]newFile, error) {
+	var files []newFile
+	for _, builder := range buildersOn(r.Platform) {
+		text, err := builder.Template(rolesIn(r))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, newFile{filepath.Join(dir, filepath.FromSlash(builder.File())), text})
 	}
-	return packer.Template(rolesIn(resolved))
+	return files, nil
+}
+
+// buildersOn are the builders that make images for a platform, the default first.
+func buildersOn(platform cluster.Platform) []packer.Builder {
+	if platform == cluster.AWS {
+		return []packer.Builder{packer.AmazonEBS}
+	}
+	return []packer.Builder{packer.Rootfs, packer.QEMU}
 }
 
 type newFile struct{ path, text string }

@@ -11,8 +11,7 @@ import (
 	"github.com/cincbake/cincbake/operate"
 )
 
-// progress tells a person what is going on, line by line with the time since it began. The lines are the same on a
-// terminal and in CI. It may be used from several goroutines.
+// progress tells a person what is going on, line by line with the time since it began. It may be used from several goroutines.
 type progress struct {
 	mu    sync.Mutex
 	w     io.Writer

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -22,9 +23,9 @@ type Packer struct {
 	Env  []string // NAME=value, added to this process's own environment
 }
 
-// Find returns the Packer at path or, without a path, the one that the shell would run. None is exit.Missing.
-func Find(path string) (Packer, error) {
-	name := path
+// Find returns that Packer or, without a name, the one that the shell would run. None is exit.Missing.
+func Find(program string) (Packer, error) {
+	name := program
 	if name == "" {
 		name = "packer"
 	}
@@ -40,8 +41,9 @@ func Find(path string) (Packer, error) {
 	return Packer{Path: found, Env: []string{"CHECKPOINT_DISABLE=1"}}, nil
 }
 
-// RequirePlugin checks that this Packer finds the project's plugin. Packer itself would only call its components unknown.
-func (p Packer) RequirePlugin(ctx context.Context) error {
+// RequirePlugins checks that this Packer finds the plugins, and names each that it lacks with how to get it. Packer itself
+// would only call their components unknown.
+func (p Packer) RequirePlugins(ctx context.Context, plugins []Plugin) error {
 	command := p.command(ctx, "plugins", "installed")
 	text, err := command.Output()
 	if err != nil {
@@ -51,12 +53,15 @@ func (p Packer) RequirePlugin(ctx context.Context) error {
 		}
 		return fmt.Errorf("%s: %w", strings.Join(command.Args, " "), err)
 	}
-	if !strings.Contains(filepath.ToSlash(string(text)), Source+"/packer-plugin-cincbake_") {
-		return exit.Errorf(exit.Missing, "%s has no plugin %s: install it with\n"+
-			"  packer plugins install --path packer-plugin-cincbake %s\n"+
-			"or, in a checkout, make plugins and set PACKER_PLUGIN_PATH to its .cache/plugins", p.Path, Source, Source)
+	installed := filepath.ToSlash(string(text))
+	var problems []error
+	for _, plugin := range plugins {
+		if !strings.Contains(installed, plugin.Source+"/packer-plugin-"+path.Base(plugin.Source)+"_") {
+			problems = append(problems, fmt.Errorf("%s has no plugin %s: install it with\n  %s\n"+
+				"or, in a checkout, make plugins and set PACKER_PLUGIN_PATH to its .cache/plugins", p.Path, plugin.Source, plugin.Install))
+		}
 	}
-	return nil
+	return exit.As(exit.Missing, errors.Join(problems...))
 }
 
 func (p Packer) command(ctx context.Context, args ...string) *exec.Cmd {

@@ -6,12 +6,14 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"golang.org/x/crypto/ssh"
 
 	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/internal/packer"
@@ -61,7 +63,7 @@ func acting(t *testing.T, what string) packer.Packer {
 func build(t *testing.T) packer.Build {
 	t.Helper()
 	return packer.Build{
-		Template: "images.pkr.hcl",
+		Template: "rootfs.pkr.hcl",
 		Only:     "cincbake-rootfs.postgres",
 		Log:      filepath.Join(t.TempDir(), "postgres.log"),
 	}
@@ -118,13 +120,84 @@ func TestBuildStopsOnRequestAndWaitsForTheCleanUp(t *testing.T) {
 	}
 }
 
-func TestRequirePlugin(t *testing.T) {
-	if err := acting(t, "has plugin").RequirePlugin(t.Context()); err != nil {
+func TestRequirePlugins(t *testing.T) {
+	if err := acting(t, "has plugin").RequirePlugins(t.Context(), packer.Rootfs.Plugins()); err != nil {
 		t.Error(err)
 	}
-	err := acting(t, "has no plugin").RequirePlugin(t.Context())
-	if exit.CodeOf(err) != exit.Missing || !strings.Contains(err.Error(), "packer plugins install") {
-		t.Errorf("without the plugin: %v", err)
+	err := acting(t, "has no plugin").RequirePlugins(t.Context(), packer.QEMU.Plugins())
+	if exit.CodeOf(err) != exit.Missing {
+		t.Fatalf("without the plugins: %v", err)
+	}
+	for _, want := range []string{"--path packer-plugin-cincbake " + packer.Source, "plugins install github.com/hashicorp/qemu 1.0.9"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("it does not say %q: %v", want, err)
+		}
+	}
+	if err := acting(t, "has no plugin").RequirePlugins(t.Context(), packer.AmazonEBS.Plugins()); strings.Contains(err.Error(), "hashicorp/amazon") {
+		t.Errorf("a plugin that is there is missed: %v", err)
+	}
+}
+
+// TestTemplatesPinWhatIsAsked: what a bake asks Packer for is what its template requires.
+func TestTemplatesPinWhatIsAsked(t *testing.T) {
+	for _, builder := range packer.Builders() {
+		text, err := builder.Template([]string{"lb", "api"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plugin := range builder.Plugins() {
+			source, version, pinned := strings.Cut(strings.TrimPrefix(plugin.Install, "packer plugins install "), " ")
+			want := []string{strconv.Quote(plugin.Source)}
+			if plugin.Source != packer.Source {
+				want = append(want, strconv.Quote(source), "version = "+strconv.Quote(version))
+				if !pinned {
+					t.Errorf("%s: the install line of %s names no version", builder, plugin.Source)
+				}
+			}
+			for _, word := range want {
+				if !strings.Contains(text, word) {
+					t.Errorf("%s does not have %s", builder.File(), word)
+				}
+			}
+		}
+		for _, role := range []string{"lb", "api"} {
+			kind, name, _ := strings.Cut(builder.SourceOf(role), ".")
+			if want := "source \"" + kind + ".role\" { name = \"" + name + "\" }"; !strings.Contains(text, want) {
+				t.Errorf("%s does not have %s", builder.File(), want)
+			}
+		}
+		if strings.Contains(text, "[%") {
+			t.Errorf("%s has what its maker should have replaced:\n%s", builder.File(), text)
+		}
+	}
+}
+
+func TestNewKey(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "key")
+	if err := packer.NewKey(path); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the private half: %v, %v", info, err)
+	}
+	private, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := os.ReadFile(path + ".pub")
+	if err != nil {
+		t.Fatal(err)
+	}
+	signer, err := ssh.ParsePrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := string(ssh.MarshalAuthorizedKey(signer.PublicKey())); got != string(public) || !strings.HasPrefix(got, "ssh-ed25519 ") {
+		t.Errorf("the public half is %q, want %q", public, got)
+	}
+	if err := packer.NewKey(path); err == nil {
+		t.Error("a key that was there is another one now")
 	}
 }
 
@@ -137,11 +210,11 @@ func TestFindSaysHowToGetPacker(t *testing.T) {
 
 func TestCommandIsWhatAPersonWouldType(t *testing.T) {
 	b := packer.Build{
-		Template: "packer/images.pkr.hcl",
+		Template: "packer/rootfs.pkr.hcl",
 		Only:     "cincbake-rootfs.heartbeat",
 		Vars:     map[string]string{"spec": "it's mine.yaml", "output": "images"},
 	}
-	want := `packer build -color=false -only=cincbake-rootfs.heartbeat -var output=images -var 'spec=it'\''s mine.yaml' packer/images.pkr.hcl`
+	want := `packer build -color=false -only=cincbake-rootfs.heartbeat -var output=images -var 'spec=it'\''s mine.yaml' packer/rootfs.pkr.hcl`
 	if got := b.Command(packer.Packer{Path: "packer"}); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,8 +39,12 @@ func TestExamplesAreWhatInitWrites(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		if r.Platform == cluster.OnPrem {
-			compare(t, filepath.Join(filepath.Dir(path), "packer/images.pkr.hcl"), packerTemplate(t, r))
+		for _, builder := range packer.Builders() {
+			if template := filepath.Join(filepath.Dir(path), builder.File()); slices.Contains(buildersOn(r.Platform), builder) {
+				compare(t, template, packerTemplate(t, builder, r))
+			} else if _, err := os.Stat(template); err == nil {
+				t.Errorf("%s is there, and init writes none for platform %s", template, r.Platform)
+			}
 		}
 	}
 }
@@ -56,8 +61,16 @@ func compare(t *testing.T, path, want string) {
 	}
 }
 
+// buildersOn are the builders whose templates init writes.
+func buildersOn(platform cluster.Platform) []packer.Builder {
+	if platform == cluster.AWS {
+		return []packer.Builder{packer.AmazonEBS}
+	}
+	return []packer.Builder{packer.Rootfs, packer.QEMU}
+}
+
 // packerTemplate bakes the roles that a cluster has.
-func packerTemplate(t *testing.T, r *cluster.Resolved) string {
+func packerTemplate(t *testing.T, builder packer.Builder, r *cluster.Resolved) string {
 	t.Helper()
 	var roles []string
 	for _, role := range cluster.Roles() {
@@ -65,7 +78,7 @@ func packerTemplate(t *testing.T, r *cluster.Resolved) string {
 			roles = append(roles, string(role))
 		}
 	}
-	template, err := packer.Template(roles)
+	template, err := builder.Template(roles)
 	if err != nil {
 		t.Fatal(err)
 	}
