@@ -1,4 +1,5 @@
-// Command packer-plugin-cincbake is the Packer plugin: the builder cincbake-rootfs and the provisioner cincbake-role.
+// Command packer-plugin-cincbake is the Packer plugin: the builder cincbake-rootfs, the provisioner cincbake-role, the
+// post-processor cincbake-catalogue, and the data source cincbake-recipe.
 package main
 
 import (
@@ -9,6 +10,8 @@ import (
 	"github.com/hashicorp/packer-plugin-sdk/plugin"
 	sdkversion "github.com/hashicorp/packer-plugin-sdk/version"
 
+	"github.com/cincbake/cincbake/plugin/catalogue"
+	"github.com/cincbake/cincbake/plugin/datasource/recipe"
 	"github.com/cincbake/cincbake/plugin/provision"
 	"github.com/cincbake/cincbake/plugin/rootfs"
 )
@@ -20,6 +23,8 @@ func main() {
 	set := plugin.NewSet()
 	set.RegisterBuilder("rootfs", new(rootfs.Builder))
 	set.RegisterProvisioner("role", new(provision.Provisioner))
+	set.RegisterPostProcessor("catalogue", new(catalogue.PostProcessor))
+	set.RegisterDatasource("recipe", new(recipe.Datasource))
 	set.SetVersion(packerVersion(version))
 	if err := set.Run(); err != nil {
 		fmt.Fprintln(os.Stderr, "packer-plugin-cincbake:", err)
