@@ -9,6 +9,7 @@ FUZZTIME ?= 10s
 TOOLS  := $(CURDIR)/.cache/tools
 PACKER := $(TOOLS)/packer
 LINT   := $(TOOLS)/golangci-lint
+RELEASER := $(TOOLS)/goreleaser
 # Packer looks for plugins here, so the project's plugin never meets the user's own.
 PLUGINS := $(CURDIR)/.cache/plugins
 
@@ -21,7 +22,7 @@ AGENTS  := plugin/agent/bin
 AGENT_MAX_BYTES := 12582912
 
 .DEFAULT_GOAL := help
-.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers demo demo-down generate clean distclean
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers demo demo-down generate release-snapshot clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,8 +102,15 @@ generate: ## Make the generated files again
 	go generate ./...
 	cd plugin && go generate ./...
 
+release-snapshot: $(RELEASER) ## Build everything that a release consists of into dist/, for every platform
+	hack/release.sh $(RELEASER)
+$(RELEASER): tools/goreleaser/go.mod tools/goreleaser/go.sum
+	@echo "building GoReleaser from its Go module; this takes minutes, once"
+	cd tools/goreleaser && go build -ldflags '-s -w' -o $(RELEASER) github.com/goreleaser/goreleaser/v2
+	@touch $(RELEASER)
+
 clean: ## Remove what was built
-	rm -rf bin $(AGENTS)/cincbake-node_*
+	rm -rf bin dist $(AGENTS)/cincbake-node_*
 
 distclean: clean ## Remove the built tools, base systems and images too
 	rm -rf .cache
