@@ -159,7 +159,10 @@ build {
 
   # Moves the disk into the catalogue, with its record, its bill of materials and its manifest.
   post-processor "cincbake-catalogue" {
+    spec    = var.spec
+    role    = source.name
     images  = var.images
     results = "${var.output}/${source.name}-results"
+    base    = basename(var.iso_url)
   }
 }

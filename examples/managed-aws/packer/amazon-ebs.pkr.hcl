@@ -207,6 +207,8 @@ build {
 
   # Adds the AMI to the catalogue, with its record, its bill of materials and its manifest.
   post-processor "cincbake-catalogue" {
+    spec    = var.spec
+    role    = source.name
     images  = var.images
     results = "${var.results}/${source.name}"
   }
