@@ -47,10 +47,13 @@ func (r row) elapsed(now time.Time) string {
 const refresh = time.Second
 
 func newBoard(w io.Writer, roles []cluster.Role) *board {
-	width, ok := terminal(w)
-	if !ok {
-		return &board{plain: newProgress(w)}
+	if width, ok := terminal(w); ok {
+		return drawnBoard(w, width, roles)
 	}
+	return &board{plain: newProgress(w)}
+}
+
+func drawnBoard(w io.Writer, width int, roles []cluster.Role) *board {
 	b := &board{w: w, width: width, stop: make(chan struct{})}
 	for _, role := range roles {
 		b.rows = append(b.rows, &row{role: string(role), step: "waits for its turn"})
