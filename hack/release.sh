@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds everything that a release consists of into dist/, for every platform, without publishing anything.
+# Builds everything that a release consists of into dist/, for every platform, without publishing anything, and tests it: names,
+# sums, contents, and that Packer installs and runs the plugin.
 # usage: hack/release.sh GORELEASER
 set -eu
 
@@ -11,6 +12,7 @@ export CINCBAKE_NEXT
 
 "$1" release --snapshot --clean --parallelism "$(nproc)"
 
-# What a release is made of, by name; GoReleaser leaves more in the folder.
-cd dist
-ls ./*.zip ./*.tar.gz ./*_SHA256SUMS
+ls dist/*.zip dist/*.tar.gz dist/*_SHA256SUMS
+CINCBAKE_DIST="$PWD/dist"
+export CINCBAKE_DIST
+cd plugin && go test -tags integration -count=1 -run '^TestRelease' .

@@ -102,12 +102,10 @@ func boot(t *testing.T) *booted {
 	must(t, container.Start())
 	go func() { m.ended <- container.Wait() }()
 	t.Cleanup(func() { // when the test ends early
-		select {
-		case <-m.ended:
-		default:
+		if len(m.ended) == 0 {
 			_ = container.Process.Kill()
-			<-m.ended
 		}
+		m.ended <- <-m.ended
 	})
 	return m
 }

@@ -98,8 +98,10 @@ func TestTablesAreWhole(t *testing.T) {
 func TestTagsKeepToEC2sLimits(t *testing.T) {
 	allowed := regexp.MustCompile(`^[\p{L}\p{N} _.:/=+@-]*$`)
 	for _, role := range cluster.Roles() {
-		recipe := cluster.Recipe{Format: 1, Role: role, Platform: cluster.AWS, OS: "debian-13", Arch: "amd64", PostgresVersion: 13,
-			Package: cluster.RecipePackage{Version: "15.10.91", Digest: "sha256:" + strings.Repeat("a", 64)}}
+		recipe := cluster.Recipe{
+			Format: 1, Role: role, Platform: cluster.AWS, OS: "debian-13", Arch: "amd64", PostgresVersion: 13,
+			Package: cluster.RecipePackage{Version: "15.10.91", Digest: "sha256:" + strings.Repeat("a", 64)},
+		}
 		out, err := describe(bake.Job{Cluster: &cluster.Resolved{Name: strings.Repeat("n", 63), Region: "eu-west-1"}, Recipe: recipe})
 		must(t, err)
 		if len(out.Name) > 128 {
