@@ -21,6 +21,7 @@ type lockFlags struct {
 	spec     specFlag
 	folder   imagesFlag
 	update   []string
+	release  []string
 	snapshot string
 	check    bool
 	dryRun   bool
@@ -42,10 +43,12 @@ The lock's moment is when the newest of the images was baked that a row was take
 before something newer takes their place, so snapshot.debian.org has all of them as of then. "bake --snapshot" takes Debian as
 it was at that moment. --snapshot names another one.
 
-What is locked stays as it is, and a second lock changes nothing. To lock a role anew, name it with --update; to look an official
-package up again, remove its row. A row goes when the cluster no longer has the role, or makes it by another recipe.`,
+What is locked stays as it is, and a second lock changes nothing. A row goes when the cluster no longer has the role, or makes it
+by another recipe. To take what Debian has now, let go of a role with --release, bake it, and lock again; --update takes an image
+that is there already. To look an official package up again, remove its row.`,
 		Example: `  cincbake lock
-  cincbake lock --update postgres,heartbeat
+  cincbake lock --release postgres,heartbeat && cincbake bake postgres heartbeat && cincbake lock
+  cincbake lock --update lb
   cincbake lock --check
   cincbake lock --dry-run`,
 		Args: cobra.NoArgs,
@@ -54,13 +57,16 @@ package up again, remove its row. A row goes when the cluster no longer has the 
 	f.spec.register(c)
 	f.folder.register(c)
 	c.Flags().StringSliceVar(&f.update, "update", nil, "roles to lock anew, from the newest image of each")
+	c.Flags().StringSliceVar(&f.release, "release", nil, "roles whose rows go, or all, so that the next bake may come to other packages")
 	c.Flags().StringVar(&f.snapshot, "snapshot", "", "the lock's moment, like 20261126T120000Z (default: by the images)")
 	c.Flags().BoolVar(&f.check, "check", false, "compare the lock with spec and images, ask nobody, write nothing, and end with 1 when they differ")
 	c.Flags().BoolVar(&f.dryRun, "dry-run", false, "look up and print, and write nothing")
 	c.MarkFlagsMutuallyExclusive("check", "dry-run")
 	c.MarkFlagsMutuallyExclusive("check", "update")
-	c.MarkFlagsMutuallyExclusive("check", "snapshot")
+	c.MarkFlagsMutuallyExclusive("check", "release", "snapshot")
+	c.MarkFlagsMutuallyExclusive("update", "release")
 	_ = c.RegisterFlagCompletionFunc("update", completeRolesOf(&f.spec))
+	_ = c.RegisterFlagCompletionFunc("release", completeRolesOf(&f.spec))
 	return c
 }
 

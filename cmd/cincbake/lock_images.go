@@ -29,7 +29,11 @@ func (f *lockFlags) survey(ctx context.Context, r *cluster.Resolved, known clust
 	if err != nil {
 		return survey{}, err
 	}
-	anew, err := rolesOf(r, f.update)
+	update, err := named(r, f.update)
+	if err != nil {
+		return survey{}, err
+	}
+	release, err := named(r, f.release)
 	if err != nil {
 		return survey{}, err
 	}
@@ -42,16 +46,21 @@ func (f *lockFlags) survey(ctx context.Context, r *cluster.Resolved, known clust
 		row, locked := known.Image(role)
 		digest := r.Recipe(role).Digest()
 		present := locked && row.RecipeDigest == digest
-		update := len(f.update) > 0 && slices.Contains(anew, role)
+		if slices.Contains(release, role) {
+			if locked {
+				found.notes = append(found.notes, fmt.Sprintf("%s: not locked any more", role))
+			}
+			continue
+		}
 		entry, err := catalogue.Find(ctx, role, digest)
 		switch {
-		case errors.Is(err, images.ErrNotFound) && update:
+		case errors.Is(err, images.ErrNotFound) && slices.Contains(update, role):
 			return survey{}, exit.As(exit.Missing, err)
 		case errors.Is(err, images.ErrNotFound):
 			found.withoutImage(row, role, locked, present)
 		case err != nil:
 			return survey{}, err
-		case present && !update:
+		case present && !slices.Contains(update, role):
 			found.keep(row, entry)
 		default:
 			found.take(row, entry)
@@ -70,6 +79,17 @@ func (f *lockFlags) survey(ctx context.Context, r *cluster.Resolved, known clust
 	}
 	found.notes = append(found.notes, disagreements(found.rows)...)
 	return found, nil
+}
+
+// named are the roles that a flag names: none, some, or all of the cluster's.
+func named(r *cluster.Resolved, names []string) ([]cluster.Role, error) {
+	switch {
+	case len(names) == 0:
+		return nil, nil
+	case slices.Equal(names, []string{"all"}):
+		return rolesOf(r, nil)
+	}
+	return rolesOf(r, names)
 }
 
 // withoutImage decides on a role that there is no image of.

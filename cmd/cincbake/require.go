@@ -45,7 +45,8 @@ func requireBakery(builder packer.Builder, vars map[string]string) error {
 		}
 	case packer.QEMU:
 		needs = []need{
-			{[]string{"qemu-system-x86_64"}, "apt-get install qemu-system-x86"}, {[]string{"qemu-img"}, "apt-get install qemu-utils"},
+			{[]string{"qemu-system-x86_64"}, "apt-get install qemu-system-x86"},
+			{[]string{"qemu-img"}, "apt-get install qemu-utils"},
 			{[]string{"xorriso", "genisoimage", "mkisofs"}, "apt-get install xorriso"}, // the seed is a CD
 		}
 		if vars["accelerator"] == "" || vars["accelerator"] == "kvm" {
