@@ -29,8 +29,8 @@ import (
 // source is where templates require the plugin from.
 const source = "github.com/cincbake/cincbake"
 
-// release is the tree that make release-snapshot has built, which also runs these tests.
-func release(t *testing.T) string {
+// tree is what make release-snapshot has built, which also runs these tests.
+func tree(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("CINCBAKE_DIST")
 	if dir == "" {
@@ -60,7 +60,7 @@ func targets() []target {
 }
 
 func TestReleaseNames(t *testing.T) {
-	dir := release(t)
+	dir := tree(t)
 	sums := fmt.Sprintf("packer-plugin-cincbake_v%s_SHA256SUMS", next)
 	want := []string{sums}
 	for _, p := range targets() {
@@ -168,7 +168,7 @@ func machineOf(program []byte) (target, error) {
 
 // Every archive holds programs for its platform, and every plugin both boot agents of this very release.
 func TestReleaseContents(t *testing.T) {
-	dir := release(t)
+	dir := tree(t)
 	agents := map[string][]byte{}
 	for _, p := range targets() {
 		if p.os != "linux" {
@@ -202,7 +202,7 @@ func native(t *testing.T) string {
 	t.Helper()
 	here := target{runtime.GOOS, runtime.GOARCH}
 	path := filepath.Join(t.TempDir(), pluginName(here.os, here.arch))
-	must(t, os.WriteFile(path, unzip(t, release(t), here), 0o755))
+	must(t, os.WriteFile(path, unzip(t, tree(t), here), 0o755))
 	return path
 }
 
@@ -311,7 +311,7 @@ func TestReleaseInstalls(t *testing.T) {
 			t.Errorf("%v: %v\n%s", args, err, out)
 		}
 	}
-	if out, err := run(nil, "validate", later); err == nil || !strings.Contains(out, "missing plugins") {
+	if out, err := run(nil, "validate", later); err == nil || !strings.Contains(out, "Missing plugins") {
 		t.Errorf("another version is taken for this one: %v\n%s", err, out)
 	}
 	for name, env := range map[string][]string{"protobuf": nil, "gob": {"PACKER_FORCE_GOB=1"}} {
