@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -255,6 +256,7 @@ func (f *bakeFlags) builds(builder packer.Builder, roles []cluster.Role, vars ma
 			Only:     builder.SourceOf(string(role)),
 			Vars:     vars,
 			Log:      filepath.Join(f.logs(), string(role)+".log"),
+			Grace:    builder.Grace(),
 		}
 	}
 	return builds
@@ -358,7 +360,9 @@ func bake(ctx context.Context, tool packer.Packer, builds []packer.Build, roles 
 			}
 			began := time.Now()
 			p.begin(role)
+			quiet := context.AfterFunc(ctx, func() { p.say(role, "stopped: Packer cleans up") })
 			err := tool.Build(ctx, b, func(step string) { p.say(role, step) })
+			quiet()
 			all[i].Seconds = time.Since(began).Seconds()
 			switch {
 			case err == nil:
@@ -415,7 +419,7 @@ func (all bakes) print(c *cobra.Command, output outputFlag) error {
 	phases := all.phases()
 	header := []string{"ROLE", "IMAGE", "SIZE", "TOOK"}
 	for _, name := range phases {
-		header = append(header, strings.ToUpper(name))
+		header = append(header, strings.ToUpper(path.Base(name))) // provision/seal is a part of provision
 	}
 	var rows [][]string
 	for _, b := range all {

@@ -12,9 +12,14 @@ import (
 	"time"
 )
 
-// grace is how long a cancelled Packer may take to unmount and remove what it made. It is long because being killed in
-// the middle is what leaves mounts behind.
-const grace = 90 * time.Second
+// Grace is how long a cancelled build may take to unmount, end and remove what it made. It is long because being killed in the
+// middle is what leaves mounts and instances behind.
+func (b Builder) Grace() time.Duration {
+	if b == AmazonEBS {
+		return 15 * time.Minute // EC2 takes minutes to end an instance, and its volume and group go only then
+	}
+	return 90 * time.Second
+}
 
 // shownRows is how many of its last lines a failed build shows.
 const shownRows = 25
@@ -25,6 +30,7 @@ type Build struct {
 	Only     string            // the source to build, like cincbake-rootfs.postgres
 	Vars     map[string]string // the template's variables
 	Log      string            // path of the file that keeps everything Packer prints
+	Grace    time.Duration     // how long it may clean up when it is stopped
 }
 
 // Args are the arguments of the run, in an order that does not change.
@@ -66,7 +72,7 @@ func (p Packer) Build(ctx context.Context, b Build, step func(string)) error {
 	// ignores a SIGINT that is sent to its process only.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
-	command.WaitDelay = grace
+	command.WaitDelay = b.Grace
 
 	said := &listener{log: log, step: step, prefix: "==> " + b.Only + ": "}
 	command.Stdout, command.Stderr = said, said

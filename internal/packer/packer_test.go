@@ -66,6 +66,7 @@ func build(t *testing.T) packer.Build {
 		Template: "rootfs.pkr.hcl",
 		Only:     "cincbake-rootfs.postgres",
 		Log:      filepath.Join(t.TempDir(), "postgres.log"),
+		Grace:    packer.Rootfs.Grace(),
 	}
 }
 
