@@ -130,13 +130,10 @@ func (f *bakeFlags) run(c *cobra.Command, args []string) error {
 	p := newBoard(c.ErrOrStderr(), roles)
 	bakes := bake(c.Context(), tool, f.builds(builder, roles, vars), roles, f.together(builder), p)
 	p.close()
-	if err := f.sweepLogs(bakes); err != nil {
-		return err
-	}
 	if vars["skip_create_ami"] != "true" {
 		bakes.lookUp(context.WithoutCancel(c.Context()), catalogue, resolved) // what is baked is told, also of a bake that was stopped
 	}
-	return errors.Join(bakes.print(c, f.output), bakes.failure())
+	return errors.Join(bakes.print(c, f.output), f.sweepLogs(bakes), bakes.failure())
 }
 
 // keyVar is the variable of the template qemu that names the key of its machines.
@@ -389,7 +386,7 @@ func (all bakes) lookUp(ctx context.Context, catalogue *images.Catalogue, r *clu
 		}
 		entry, err := catalogue.Find(ctx, b.Role, r.Recipe(b.Role).Digest())
 		if err != nil {
-			b.err = fmt.Errorf("%s: packer build went well, but its image is not there: %w", b.Role, err)
+			b.err, b.Log = fmt.Errorf("%s: packer build went well, but its image is not there: %w; the log is %s", b.Role, err, b.log), b.log
 			continue
 		}
 		b.Image, b.ContentDigest = entry.ID, entry.Record.ContentDigest
