@@ -209,13 +209,14 @@ func (r *run) steps(ctx context.Context) error {
 	}{
 		// First, on this host: what an earlier bake came to must not pass for this one's.
 		{"make the folder of results ready", "", r.discard},
+		{"check the connection", "set ssh_pty = false in the source", r.connection},
 		{"wait for the machine to settle", "look at /var/log/cloud-init.log and /var/log/apt in it: packer build -on-error=ask leaves it running", r.settle},
 		{"carry the boot agent in", "", r.install},
 		{"carry the package in", "the machine needs room for it twice, in /var", r.carry},
 		{"bake", "the agent's last lines say which step failed; what is behind a mirror or proxy is named in the spec by image.mirror and image.proxy", r.bake},
 		// It also verifies, after it has sealed: what is checked is what gets into the image.
 		{"seal", "the agent's last lines name each check that failed; what they name got in by a provisioner before this one, or by the base image", r.seal},
-		{"bring the results back", "", r.fetch},
+		{"bring the results back", "the connection must last until then: sealing has taken away the keys for another", r.fetch},
 	} {
 		if err := s.do(ctx); err != nil {
 			return r.failure(s.name, s.remedy, err)
@@ -232,6 +233,17 @@ func (r *run) discard(context.Context) error {
 		if err := bake.DiscardResults(folder); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// connection refuses a terminal where the account goes: without it sshd gives none, and ends the connection.
+func (r *run) connection(ctx context.Context) error {
+	if r.remove == "" {
+		return nil
+	}
+	if err := r.machine.shell(ctx, noTerminal); err != nil {
+		return fmt.Errorf("sealing removes %s, and Packer asks for terminals, which nobody gets without an account: %w", r.remove, err)
 	}
 	return nil
 }

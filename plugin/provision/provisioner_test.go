@@ -279,6 +279,21 @@ func TestProvisionFails(t *testing.T) {
 	}
 }
 
+// Where the account goes, sshd gives no more terminals: that is said before anything is done.
+func TestProvisionRefusesATerminal(t *testing.T) {
+	machine := newFake()
+	machine.fail = noTerminal
+	_, err := provisioned(t, prepared(t, nil), machine, map[string]any{"ConnType": "ssh", "User": "admin"})
+	if err == nil || !strings.Contains(err.Error(), "removes admin") || !strings.Contains(err.Error(), "ssh_pty = false") {
+		t.Errorf("got %v", err)
+	}
+	if got := strings.Join(machine.commands, "\n"); strings.Contains(got, "SETTLE") || strings.Contains(got, "install") {
+		t.Errorf("it went on:\n%s", got)
+	}
+	_, err = provisioned(t, prepared(t, nil), machine, map[string]any{"ConnType": "ssh", "User": "root"})
+	must(t, err)
+}
+
 // Files that cannot be taken away are a failure too, beside the one that came before.
 func TestProvisionCannotCleanUp(t *testing.T) {
 	machine := newFake()

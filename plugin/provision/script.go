@@ -1,5 +1,8 @@
 package provision
 
+// noTerminal fails where Packer asks for a terminal for each command.
+const noTerminal = "[ ! -t 0 ]"
+
 // settle waits where a booted machine is still busy with itself: cloud-init makes users and installs packages, and Debian's
 // timers hold apt's locks. The timers stop until the next boot; a running upgrade is not broken off. A tree that was never
 // booted does none of it. cloud-init's status is 2 when it ended with warnings.
