@@ -128,12 +128,12 @@ func (f *bakeFlags) run(c *cobra.Command, args []string) error {
 		return err
 	}
 	p := newBoard(c.ErrOrStderr(), roles)
-	bakes := bake(c.Context(), tool, f.builds(builder, roles, vars), roles, f.together(builder), p)
+	all := bake(c.Context(), tool, f.builds(builder, roles, vars), roles, f.together(builder), p)
 	p.close()
 	if vars["skip_create_ami"] != "true" {
-		bakes.lookUp(context.WithoutCancel(c.Context()), catalogue, resolved) // what is baked is told, also of a bake that was stopped
+		all.lookUp(context.WithoutCancel(c.Context()), catalogue, resolved) // what is baked is told, also of a bake that was stopped
 	}
-	return errors.Join(bakes.print(c, f.output), f.sweepLogs(bakes), bakes.failure())
+	return errors.Join(all.print(c, f.output), f.sweepLogs(all), all.failure())
 }
 
 // keyVar is the variable of the template qemu that names the key of its machines.

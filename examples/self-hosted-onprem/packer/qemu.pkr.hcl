@@ -112,6 +112,7 @@ source "qemu" "role" {
   disk_size      = var.disk_size # else it grows to 40G
   disk_interface = "virtio"
   disk_discard   = "unmap"
+  disk_cache     = "unsafe" # of a bake that breaks off nothing is kept, so no write has to wait for the host's disk
   format         = "qcow2"
   # The file is written once more at the end, packed, without the blocks that were freed.
   disk_compression = true
