@@ -13,17 +13,16 @@ if command -v cloud-init >/dev/null; then
 fi
 systemctl stop apt-daily.timer apt-daily-upgrade.timer apt-daily.service 2>/dev/null || true
 end=$(($(date +%s) + 600))
-for unit in apt-daily-upgrade.service unattended-upgrades-install.service; do
-	while [ "$(systemctl show --property=ActiveState --value "$unit")" = activating ]; do
-		[ "$(date +%s)" -lt "$end" ] || { echo "$unit still upgrades packages after ten minutes" >&2; exit 1; }
-		sleep 2
-	done
+while [ "$(systemctl show --property=ActiveState --value apt-daily-upgrade.service)" = activating ]; do
+	[ "$(date +%s)" -lt "$end" ] || { echo "Debian's own upgrade still runs after ten minutes" >&2; exit 1; }
+	sleep 2
 done
 apt-get check --quiet --quiet -o DPkg::Lock::Timeout=600`
 
-// seal makes the machine an image: first the account that Packer entered by goes, with its keys, so that the image is
-// what it would be had nobody ever entered; then the agent does the rest. Both are one command, because without the account
-// sudo no longer works. What comes after it (bringing the results home, switching off) needs no rights.
+// seal makes the machine an image: first the account that Packer entered by goes, with its keys, and on a booted machine
+// what cloud-init configured for this boot (network, ssh), so that the image is what it would be had nobody ever started it;
+// then the agent does the rest. All is one command, because without the account sudo no longer works. What comes after it
+// (bringing the results home, switching off) needs no rights.
 //
 // On a booted machine a unit of this boot alone switches it off once a file appears: that is for a template's
 // shutdown_command.
@@ -35,6 +34,7 @@ user=$1; shift
 if [ -d /run/systemd/system ]; then
 	install -d -m 1777 ` + runDir + `
 	systemd-run --quiet --unit=cincbake-poweroff --path-property=PathExists=` + runDir + `/poweroff systemctl poweroff
+	if command -v cloud-init >/dev/null; then cloud-init clean --configs all; fi
 fi
 if [ -n "$user" ] && id -u "$user" >/dev/null 2>&1; then
 	userdel --force --remove "$user" 2>&1 | sed '/mail spool\|currently used by process/d'

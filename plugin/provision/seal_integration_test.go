@@ -21,11 +21,16 @@ import (
 	packerssh "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/ssh"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/plugin/nspawn"
 )
 
 // account is the user that Packer enters by, as cloud-init would have made it.
 const account = "admin"
+
+// hostname is that of the machine that is booted.
+const hostname = "baking"
 
 // required skips a test that this machine cannot run, or fails it where everything must run.
 func required(t *testing.T) {
@@ -54,6 +59,14 @@ func execute(t *testing.T, name string, args ...string) {
 	}
 }
 
+// debian makes a Debian like that of a cloud image.
+func debian(t *testing.T) string {
+	t.Helper()
+	root := filepath.Join(t.TempDir(), "machine")
+	execute(t, "mmdebstrap", "--quiet", "--variant=apt", "--include=cloud-init,dbus,libpam-systemd,openssh-server,sudo,systemd-sysv", "trixie", root, "http://deb.debian.org/debian")
+	return root
+}
+
 // booted is a Debian that runs systemd and sshd in a container.
 type booted struct {
 	root    string
@@ -64,11 +77,9 @@ type booted struct {
 	said    *tail
 }
 
-func boot(t *testing.T) *booted {
+func boot(t *testing.T, root string) *booted {
 	t.Helper()
-	m := &booted{root: filepath.Join(t.TempDir(), "machine"), ended: make(chan error, 1), said: new(tail)}
-	execute(t, "mmdebstrap", "--quiet", "--variant=apt", "--include=openssh-server,sudo,systemd-sysv,dbus,libpam-systemd", "trixie", m.root, "http://deb.debian.org/debian")
-
+	m := &booted{root: root, ended: make(chan error, 1), said: new(tail)}
 	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it only finds a free port
 	must(t, err)
 	m.address = listener.Addr().String()
@@ -88,6 +99,9 @@ func boot(t *testing.T) *booted {
 	for name, text := range map[string]string{
 		"etc/ssh/sshd_config.d/test.conf":           "Port " + port + "\nListenAddress 127.0.0.1\n",
 		"etc/sudoers.d/90-cloud-init-users":         account + " ALL=(ALL) NOPASSWD:ALL\n",
+		"etc/netplan/50-cloud-init.yaml":            "# for the network card of the machine that bakes\nnetwork: {version: 2}\n",
+		"etc/hostname":                              hostname + "\n",
+		"etc/hosts":                                 "127.0.0.1 localhost " + hostname + "\n",
 		"home/" + account + "/.ssh/authorized_keys": m.public + "\n",
 	} {
 		path := filepath.Join(m.root, name)
@@ -135,20 +149,50 @@ func (m *booted) enter(ctx context.Context) (packersdk.Communicator, error) {
 	}
 }
 
-// The account that Packer entered by is gone from the image, with its keys, while the open connection still brings the
-// results home, cleans up and switches the machine off.
-func TestSealOverSSH(t *testing.T) {
+// One system is sealed twice: as a tree, the way of the builder cincbake-rootfs, and then booted, over ssh.
+func TestSeal(t *testing.T) {
 	required(t)
+	agent, root := standin(t), debian(t)
+	t.Run("in a tree", func(t *testing.T) { sealTree(t, agent, root) })
+	t.Run("over ssh", func(t *testing.T) { sealOverSSH(t, agent, root) })
+}
+
+// standin is the program that stands in for the boot agent.
+func standin(t *testing.T) []byte {
+	t.Helper()
 	program := filepath.Join(t.TempDir(), "agent")
 	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "./testdata/agent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	agent, err := os.ReadFile(program)
+	content, err := os.ReadFile(program)
 	must(t, err)
+	return content
+}
 
-	m := boot(t)
+// In a tree that was never booted nothing is waited for, and everything is as the builder finds it afterwards.
+func sealTree(t *testing.T, agent []byte, root string) {
+	folder := t.TempDir()
+	p := prepared(t, nil)
+	p.agentFor = func(string) ([]byte, error) { return agent, nil }
+	tree := &nspawn.Machine{Root: root, Name: "provision-" + strings.ToLower(rand.Text()[:8])}
+	defer tree.Stop()
+	must(t, p.Provision(t.Context(), packersdk.TestUi(t), tree, map[string]any{bake.ResultsKey: folder}))
+	results, err := bake.ReadResults(folder)
+	must(t, err)
+	digest, err := images.Digest(root)
+	must(t, err)
+	if digest != results.Report.ContentDigest {
+		t.Errorf("the tree has content %s, and the report says %s", digest, results.Report.ContentDigest)
+	}
+	leftovers(t, root)
+}
+
+// The account that Packer entered by is gone from the image, with its keys, while the open connection still brings the
+// results home, cleans up and switches the machine off.
+func sealOverSSH(t *testing.T, agent []byte, root string) {
+	m := boot(t, root)
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	comm, err := m.enter(ctx)
@@ -197,12 +241,18 @@ func TestSealOverSSH(t *testing.T) {
 			t.Errorf("%s still has %s:\n%s", name, account, text)
 		}
 	}
-	for _, pattern := range []string{"home/*", "etc/sudoers.d/90*", "tmp/cincbake-*", "var/tmp/cincbake-*", "etc/systemd/system/cincbake*"} {
-		if found, err := filepath.Glob(filepath.Join(m.root, pattern)); err != nil || len(found) > 0 {
-			t.Errorf("left behind: %v, %v", found, err)
-		}
-	}
+	leftovers(t, m.root)
 	if out, err := exec.CommandContext(t.Context(), "grep", "--recursive", "--files-with-matches", "--fixed-strings", strings.Fields(m.public)[1], m.root).CombinedOutput(); err == nil {
 		t.Errorf("the public key is still in %s", out)
+	}
+}
+
+// leftovers fails if the machine has anything that a bake may not leave.
+func leftovers(t *testing.T, root string) {
+	t.Helper()
+	for _, pattern := range []string{"home/*", "etc/sudoers.d/90*", "etc/netplan/50-cloud-init.yaml", "tmp/cincbake-*", "var/tmp/cincbake-*", "etc/systemd/system/cincbake*"} {
+		if found, err := filepath.Glob(filepath.Join(root, pattern)); err != nil || len(found) > 0 {
+			t.Errorf("left behind: %v, %v", found, err)
+		}
 	}
 }
