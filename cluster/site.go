@@ -18,6 +18,9 @@ type Site struct {
 	CACertificates string `json:"caCertificates,omitempty"`
 	// Snapshot is the moment whose state of Debian is baked, in the form of SnapshotForm; empty: today's.
 	Snapshot string `json:"snapshot,omitempty"`
+	// Offline tells that nothing outside the machine can be reached: its package lists are taken as they are, and packages
+	// that apt does not find on its own disk are an error.
+	Offline bool `json:"offline,omitempty"`
 }
 
 // SnapshotForm is how snapshot.debian.org names a moment, for time.Parse.
