@@ -21,9 +21,15 @@ var _ packersdk.Artifact = (*artifact)(nil)
 // BuilderId names the builder.
 func (a *artifact) BuilderId() string { return builderID } //nolint:revive // Packer's spelling
 
-// Files are the image and its record.
+// Files are the image, in each form, and its record.
 func (a *artifact) Files() []string {
-	return []string{a.entry.File(), filepath.Join(a.entry.Dir, "record.json")}
+	var files []string
+	for _, artefact := range a.entry.Record.Artefacts {
+		if path, _, err := a.entry.File(artefact.Kind); err == nil {
+			files = append(files, path)
+		}
+	}
+	return append(files, filepath.Join(a.entry.Dir, "record.json"))
 }
 
 // Id is the image's name in the catalogue.

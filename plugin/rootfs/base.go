@@ -27,6 +27,9 @@ import (
 //	CACHE/base/<os>-<arch>-<key>/<time>/lock      held, shared, by each bake that uses it
 type base struct{ dir string }
 
+// String says what it is, for an image's record.
+func (b base) String() string { return "base system made " + filepath.Base(b.dir) }
+
 func (b base) tree() string { return filepath.Join(b.dir, "tree") }
 func (b base) lock() string { return filepath.Join(b.dir, "lock") }
 
@@ -52,7 +55,7 @@ func recipeOf(c *Config) recipe {
 	r := recipe{
 		Format: 1,
 		Suite:  c.system.Codename,
-		Arch:   c.recipe.Arch,
+		Arch:   c.job.Recipe.Arch,
 		// It boots, gets its wiring from cloud-init, has a network and can be reached in an emergency. The rest is a role's.
 		Packages: []string{"ca-certificates", "cloud-init", "dbus", "iproute2", "openssh-server", "systemd", "systemd-sysv"},
 		Apt:      []string{`Acquire::Retries "5"`, `APT::Install-Recommends "false"`},
@@ -63,7 +66,7 @@ func recipeOf(c *Config) recipe {
 		},
 	}
 	for _, suite := range c.system.Suites {
-		r.Sources = append(r.Sources, strings.Join(append([]string{"deb", c.mirrorOf(suite.Archive), suite.Name}, suite.Components...), " "))
+		r.Sources = append(r.Sources, strings.Join(append([]string{"deb", c.job.Site.URI(suite.Archive), suite.Name}, suite.Components...), " "))
 	}
 	return r
 }
@@ -96,7 +99,7 @@ func (r recipe) command(tree string) []string {
 // takeBase finds the base system or makes it, and keeps others from removing it.
 func (b *build) takeBase(ctx context.Context) (err error) {
 	r := recipeOf(b.config)
-	home := filepath.Join(b.config.CacheDir, "base", fmt.Sprintf("%s-%s-%s", b.config.recipe.OS, b.config.recipe.Arch, r.key()))
+	home := filepath.Join(b.config.CacheDir, "base", fmt.Sprintf("%s-%s-%s", b.config.job.Recipe.OS, b.config.job.Recipe.Arch, r.key()))
 	if err := os.MkdirAll(home, 0o700); err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (b *Builder) ConfigSpec() hcldec.ObjectSpec { return b.config.FlatMapstruct
 
 // Prepare reads the configuration.
 func (b *Builder) Prepare(raws ...any) (generated, warnings []string, err error) {
-	return []string{bake.ReportPath}, nil, b.config.prepare(raws...)
+	return []string{bake.ResultsKey, bake.SiteKey}, nil, b.config.prepare(raws...)
 }
 
 // Run bakes the image. Whatever happens, it leaves no mount and no half-written image behind.
@@ -68,7 +68,7 @@ type build struct {
 	baseLock *flock.Lock     // held while the base is in use
 	work     *workspace      // the folder of this bake alone
 	machine  *nspawn.Machine // what the provisioners talk to
-	report   images.Report   // what the boot agent said about the sealed machine
+	results  bake.Results    // what the boot agent said about the sealed machine
 	entry    images.Entry    // the published image
 
 	spent []cluster.Phase
@@ -100,5 +100,5 @@ func (b *build) phases() []multistep.Step {
 // say tells the user something that happens within a phase.
 func (b *build) say(format string, args ...any) { b.ui.Say(fmt.Sprintf(format, args...)) }
 
-// reportFile is where the provisioner leaves the agent's report.
-func (b *build) reportFile() string { return filepath.Join(b.work.dir, "report.json") }
+// resultsFolder is where the provisioner leaves what the bake came to.
+func (b *build) resultsFolder() string { return filepath.Join(b.work.dir, "results") }

@@ -21,8 +21,13 @@ type FlatConfig struct {
 	Spec                *string           `mapstructure:"spec" required:"true" cty:"spec" hcl:"spec"`
 	Role                *string           `mapstructure:"role" required:"true" cty:"role" hcl:"role"`
 	Images              *string           `mapstructure:"images" required:"true" cty:"images" hcl:"images"`
+	Formats             []string          `mapstructure:"formats" cty:"formats" hcl:"formats"`
+	DiskSize            *string           `mapstructure:"disk_size" cty:"disk_size" hcl:"disk_size"`
 	Mirror              *string           `mapstructure:"mirror" cty:"mirror" hcl:"mirror"`
-	SecurityMirror      *string           `mapstructure:"security_mirror" cty:"security_mirror" hcl:"security_mirror"`
+	Snapshot            *bool             `mapstructure:"snapshot" cty:"snapshot" hcl:"snapshot"`
+	Offline             *bool             `mapstructure:"offline" cty:"offline" hcl:"offline"`
+	BaseTarball         *string           `mapstructure:"base_tarball" cty:"base_tarball" hcl:"base_tarball"`
+	BaseTarballSHA256   *string           `mapstructure:"base_tarball_sha256" cty:"base_tarball_sha256" hcl:"base_tarball_sha256"`
 	CacheDir            *string           `mapstructure:"cache_dir" cty:"cache_dir" hcl:"cache_dir"`
 	BaseMaxAge          *string           `mapstructure:"base_max_age" cty:"base_max_age" hcl:"base_max_age"`
 }
@@ -50,8 +55,13 @@ func (*FlatConfig) HCL2Spec() map[string]hcldec.Spec {
 		"spec":                       &hcldec.AttrSpec{Name: "spec", Type: cty.String, Required: false},
 		"role":                       &hcldec.AttrSpec{Name: "role", Type: cty.String, Required: false},
 		"images":                     &hcldec.AttrSpec{Name: "images", Type: cty.String, Required: false},
+		"formats":                    &hcldec.AttrSpec{Name: "formats", Type: cty.List(cty.String), Required: false},
+		"disk_size":                  &hcldec.AttrSpec{Name: "disk_size", Type: cty.String, Required: false},
 		"mirror":                     &hcldec.AttrSpec{Name: "mirror", Type: cty.String, Required: false},
-		"security_mirror":            &hcldec.AttrSpec{Name: "security_mirror", Type: cty.String, Required: false},
+		"snapshot":                   &hcldec.AttrSpec{Name: "snapshot", Type: cty.Bool, Required: false},
+		"offline":                    &hcldec.AttrSpec{Name: "offline", Type: cty.Bool, Required: false},
+		"base_tarball":               &hcldec.AttrSpec{Name: "base_tarball", Type: cty.String, Required: false},
+		"base_tarball_sha256":        &hcldec.AttrSpec{Name: "base_tarball_sha256", Type: cty.String, Required: false},
 		"cache_dir":                  &hcldec.AttrSpec{Name: "cache_dir", Type: cty.String, Required: false},
 		"base_max_age":               &hcldec.AttrSpec{Name: "base_max_age", Type: cty.String, Required: false},
 	}

@@ -21,7 +21,7 @@ const archives = "var/cache/apt/archives"
 // start makes the tree a machine that provisioners can talk to. Packages that earlier bakes fetched lie where apt looks for
 // them: it checks each against its signed index, and fetches the others.
 func (b *build) start(context.Context) error {
-	pool := filepath.Join(b.config.CacheDir, "apt", b.config.recipe.OS+"-"+b.config.recipe.Arch)
+	pool := filepath.Join(b.config.CacheDir, "apt", b.config.job.Recipe.OS+"-"+b.config.job.Recipe.Arch)
 	if err := os.MkdirAll(pool, 0o700); err != nil {
 		return err
 	}

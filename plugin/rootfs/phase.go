@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -88,8 +89,13 @@ type provision struct {
 // Run runs the provisioners on the machine.
 func (p *provision) Run(ctx context.Context, state multistep.StateBag) multistep.StepAction {
 	began := time.Now()
+	site, err := json.Marshal(p.build.config.job.Site)
+	if err != nil { // strings only
+		panic(fmt.Sprintf("site does not marshal: %v", err))
+	}
 	data := packerbuilderdata.GeneratedData{State: state}
-	data.Put(bake.ReportPath, p.build.reportFile())
+	data.Put(bake.ResultsKey, p.build.resultsFolder())
+	data.Put(bake.SiteKey, string(site))
 	p.step.Comm = p.build.machine
 	action := p.step.Run(ctx, state)
 	p.spent(began)
