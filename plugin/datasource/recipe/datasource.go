@@ -87,7 +87,7 @@ func (d *Datasource) Configure(raws ...any) error {
 func (d *Datasource) Execute() (cty.Value, error) {
 	out, err := describe(d.config.job)
 	if err != nil {
-		return cty.NilVal, err
+		return cty.NullVal(cty.EmptyObject), err // not NilVal: the SDK cannot send it, and the plugin would crash
 	}
 	return hcl2helper.HCL2ValueFromConfig(out, d.OutputSpec()), nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/plugin/bake"
@@ -72,6 +73,15 @@ func TestExecute(t *testing.T) {
 	}
 	if got, _ := fields["volume_gb"].AsBigFloat().Int64(); got != 10 {
 		t.Errorf("volume_gb is %#v", fields["volume_gb"])
+	}
+}
+
+// An error comes with a value that the SDK can send: on one without a type it crashes.
+func TestExecuteFails(t *testing.T) {
+	d := configured(t, "self-hosted-onprem", "postgres")
+	d.config.job.Recipe.OS = "plan9"
+	if value, err := d.Execute(); err == nil || value == cty.NilVal {
+		t.Errorf("got %#v, %v", value, err)
 	}
 }
 
