@@ -1,6 +1,7 @@
 package rootfs
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -30,8 +31,8 @@ func prepared(t *testing.T, more map[string]any) *Config {
 
 func TestDefaults(t *testing.T) {
 	c := prepared(t, nil)
-	got := []string{c.Mirror, c.SecurityMirror, c.CacheDir, c.maxAge.String(), c.recipe.String(), c.system.Codename}
-	want := []string{"http://deb.debian.org/debian", "http://deb.debian.org/debian-security", "/var/cache/cincbake", (7 * 24 * time.Hour).String(), "heartbeat on debian-13 amd64", "trixie"}
+	got := []string{c.job.Site.Mirror, c.CacheDir, c.maxAge.String(), c.job.Recipe.String(), c.system.Codename, fmt.Sprint(c.kinds, c.disk>>30)}
+	want := []string{"", "/var/cache/cincbake", (7 * 24 * time.Hour).String(), "heartbeat on debian-13 amd64", "trixie", "[rootfs] 4"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
@@ -46,7 +47,14 @@ func TestPrepareRefuses(t *testing.T) {
 		{"nothing", map[string]any{"spec": "", "role": "", "images": ""}, []string{`role: ""`, "spec: name", "images: name"}},
 		{"an unknown role", map[string]any{"role": "cook"}, []string{`role: "cook" is none of [`}},
 		{"a mirror without a scheme", map[string]any{"mirror": "deb.debian.org"}, []string{`mirror: "deb.debian.org"`}},
-		{"a mirror with options", map[string]any{"security_mirror": "http://x/ main [trusted=yes]"}, []string{"security_mirror: "}},
+		{"a mirror with options", map[string]any{"mirror": "http://x/ main [trusted=yes]"}, []string{"mirror: "}},
+		{"an unknown format", map[string]any{"formats": []string{"iso"}}, []string{`formats: "iso" is none of [rootfs qcow2]`}},
+		{"a format twice", map[string]any{"formats": []string{"qcow2", "qcow2"}}, []string{`formats: "qcow2" is there twice`}},
+		{"a size of nothing", map[string]any{"disk_size": "big"}, []string{`disk_size: "big" is no size like 4G`}},
+		{"a size that is too small", map[string]any{"disk_size": "512M"}, []string{"disk_size: 512M is too small"}},
+		{"a tarball without its digest", map[string]any{"base_tarball": "base.tar"}, []string{"base_tarball_sha256: say which bytes base.tar must be"}},
+		{"a digest without a tarball", map[string]any{"base_tarball_sha256": "00"}, []string{"base_tarball_sha256: there is no base_tarball"}},
+		{"a snapshot without a lock", map[string]any{"snapshot": true}, []string{"snapshot: ", "cincbake lock"}},
 		{"a bad age", map[string]any{"base_max_age": "a week"}, []string{`base_max_age: "a week"`}},
 		{"a negative age", map[string]any{"base_max_age": "-1h"}, []string{`base_max_age: "-1h"`}},
 		{"a cache that overlayfs cannot name", map[string]any{"cache_dir": "/a:b"}, []string{"cache_dir"}},
@@ -62,35 +70,6 @@ func TestPrepareRefuses(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestBaseCommand(t *testing.T) {
-	c := prepared(t, map[string]any{"mirror": "https://mirror.example.com/debian"})
-	want := []string{
-		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures=amd64",
-		"--include=ca-certificates,cloud-init,dbus,iproute2,openssh-server,systemd,systemd-sysv",
-		`--aptopt=Acquire::Retries "5"`, `--aptopt=APT::Install-Recommends "false"`,
-		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-		"trixie", "/cache/tree",
-		"deb https://mirror.example.com/debian trixie main",
-		"deb https://mirror.example.com/debian trixie-updates main",
-		"deb http://deb.debian.org/debian-security trixie-security main",
-	}
-	if diff := cmp.Diff(want, recipeOf(c).command("/cache/tree")); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestBaseKey(t *testing.T) {
-	heartbeat, postgres := prepared(t, nil), prepared(t, map[string]any{"role": "postgres"})
-	if recipeOf(heartbeat).key() != recipeOf(postgres).key() {
-		t.Error("two roles have two base systems")
-	}
-	mirror := prepared(t, map[string]any{"mirror": "https://mirror.example.com/debian"})
-	if recipeOf(heartbeat).key() == recipeOf(mirror).key() {
-		t.Error("a base system from another mirror has the same key")
 	}
 }
 
@@ -151,9 +130,9 @@ func TestRelativeCacheBecomesAbsolute(t *testing.T) {
 	}
 }
 
-func TestMirrorOf(t *testing.T) {
-	c := prepared(t, map[string]any{"mirror": "http://a", "security_mirror": "http://b"})
-	if c.mirrorOf(cluster.ArchiveSecurity) != "http://b" || c.mirrorOf(cluster.ArchiveDebian) != "http://a" {
-		t.Error("the archives' mirrors are mixed up")
+func TestSite(t *testing.T) {
+	c := prepared(t, map[string]any{"mirror": "http://mirror.example.com/", "offline": true})
+	if diff := cmp.Diff(cluster.Site{Mirror: "http://mirror.example.com", Offline: true}, c.job.Site); diff != "" {
+		t.Error(diff)
 	}
 }
