@@ -30,6 +30,30 @@ variable "formats" {
   description = "What each image is there as: rootfs, a tree of files, and qcow2, a disk that boots. Both have the same content."
 }
 
+variable "disk_size" {
+  type        = string
+  default     = "4G"
+  description = "The size of the qcow2 disk. The root file system grows to a larger one at its first boot."
+}
+
+variable "base_tarball" {
+  type        = string
+  default     = ""
+  description = "A root file system of your own to start from, as a tar file. Empty: mmdebstrap makes one."
+}
+
+variable "base_tarball_sha256" {
+  type        = string
+  default     = ""
+  description = "What it must be."
+}
+
+variable "base_max_age" {
+  type        = string
+  default     = "168h"
+  description = "How old a base system in the cache may be before it is made again, with the security updates since."
+}
+
 variable "cache" {
   type        = string
   default     = "/var/cache/cincbake"
@@ -60,6 +84,12 @@ source "cincbake-rootfs" "role" {
   role      = source.name
   images    = var.images
   formats   = var.formats
+  disk_size = var.disk_size
+
+  base_tarball        = var.base_tarball
+  base_tarball_sha256 = var.base_tarball_sha256
+  base_max_age        = var.base_max_age
+
   cache_dir = var.cache
   mirror    = var.mirror
   offline   = var.offline
