@@ -100,6 +100,9 @@ func (p *Provisioner) run(ui packersdk.Ui, comm packersdk.Communicator, generate
 	fail := func(step, remedy string, err error) (*run, error) {
 		return nil, &Failure{Role: r.job.Recipe.Role, Step: step, Remedy: remedy, Err: err}
 	}
+	if err := r.job.Recipe.Complete(); err != nil {
+		return fail("read the recipe", "", err)
+	}
 	var err error
 	if r.agent, err = agentFor(r.job.Recipe.Arch); err != nil {
 		return fail("carry the boot agent", "", err)

@@ -398,6 +398,16 @@ func (k *keeping) Upload(name string, content io.Reader, info *os.FileInfo) erro
 	return errors.Join(err, k.fake.Upload(name, bytes.NewReader(text), info))
 }
 
+// A template is in order before the official packages are looked up, but nothing is baked from it.
+func TestProvisionNeedsACompleteRecipe(t *testing.T) {
+	p := new(Provisioner)
+	must(t, p.Prepare(map[string]any{"spec": spec, "role": "api"}))
+	machine := newFake()
+	if _, err := provisioned(t, p, machine, nil); err == nil || !strings.Contains(err.Error(), "cincbake lock") || len(machine.commands) > 0 {
+		t.Errorf("got %v after %v", err, machine.commands)
+	}
+}
+
 func TestProvisionWithoutAnAgent(t *testing.T) {
 	p := prepared(t, nil)
 	missing := errors.New("build it with make plugin")

@@ -83,6 +83,10 @@ func TestExecuteFails(t *testing.T) {
 	if value, err := d.Execute(); err == nil || value == cty.NilVal {
 		t.Errorf("got %#v, %v", value, err)
 	}
+	// A template is in order before the official packages are looked up; what it asks for is not known yet.
+	if _, err := configured(t, "self-hosted-onprem", "api").Execute(); err == nil || !strings.Contains(err.Error(), "cincbake lock") {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Every system and processor that images are baked from has a row, every role a size.
