@@ -1,5 +1,5 @@
 // Command packer-plugin-cincbake is the Packer plugin: the builder cincbake-rootfs, the provisioner cincbake-role, the
-// post-processor cincbake-catalogue, and the data source cincbake-recipe.
+// post-processor cincbake-catalogue, and the data sources cincbake-image and cincbake-recipe.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	sdkversion "github.com/hashicorp/packer-plugin-sdk/version"
 
 	"github.com/cincbake/cincbake/plugin/catalogue"
+	"github.com/cincbake/cincbake/plugin/datasource/image"
 	"github.com/cincbake/cincbake/plugin/datasource/recipe"
 	"github.com/cincbake/cincbake/plugin/provision"
 	"github.com/cincbake/cincbake/plugin/rootfs"
@@ -24,6 +25,7 @@ func main() {
 	set.RegisterBuilder("rootfs", new(rootfs.Builder))
 	set.RegisterProvisioner("role", new(provision.Provisioner))
 	set.RegisterPostProcessor("catalogue", new(catalogue.PostProcessor))
+	set.RegisterDatasource("image", new(image.Datasource))
 	set.RegisterDatasource("recipe", new(recipe.Datasource))
 	set.SetVersion(packerVersion(version))
 	if err := set.Run(); err != nil {
