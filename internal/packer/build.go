@@ -97,6 +97,7 @@ type listener struct {
 	prefix string
 	rest   []byte // a line that has not ended yet
 	rows   []string
+	over   bool // Packer sums up, which says everything once more
 	err    error // the first failure to write the log
 }
 
@@ -126,6 +127,9 @@ func (l *listener) flush() {
 func (l *listener) line(row string) {
 	row = strings.TrimRight(row, "\r ")
 	if row == "" {
+		return
+	}
+	if l.over = l.over || strings.HasPrefix(row, "==> Wait completed after "); l.over {
 		return
 	}
 	if l.rows = append(l.rows, row); len(l.rows) > shownRows {

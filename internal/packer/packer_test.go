@@ -34,6 +34,8 @@ func TestMain(m *testing.M) {
 		for i := range 100 {
 			fmt.Fprintf(os.Stderr, "row %d\n", i)
 		}
+		fmt.Println("==> Wait completed after 1 second")
+		fmt.Println("--> cincbake-rootfs.postgres: row 99")
 		os.Exit(1)
 	case "hang":
 		asked := make(chan os.Signal, 1)
@@ -98,6 +100,9 @@ func TestBuildShowsTheLastLinesOfAFailure(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("the error lacks %q:\n%v", want, err)
 		}
+	}
+	if strings.Contains(err.Error(), "--> ") {
+		t.Errorf("the error says everything twice:\n%v", err)
 	}
 	if strings.Contains(err.Error(), "| row 74\n") {
 		t.Errorf("the error shows more than the last lines:\n%v", err)
