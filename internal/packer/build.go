@@ -97,7 +97,7 @@ type listener struct {
 	prefix string
 	rest   []byte // a line that has not ended yet
 	rows   []string
-	over   bool // Packer sums up, which says everything once more
+	over   bool  // Packer sums up, which says everything once more
 	err    error // the first failure to write the log
 }
 
