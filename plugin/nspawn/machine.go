@@ -41,8 +41,8 @@ type Machine struct {
 	Name string
 	// Env are NAME=value pairs that every command gets. Values do not show in the process list.
 	Env []string
-	// After runs when a command has ended and before it counts as ended. It may be nil.
-	After func()
+	// After runs when a command has ended, with its exit status, and before it counts as ended. It may be nil.
+	After func(status int)
 
 	mu      sync.Mutex
 	stopped bool
@@ -90,10 +90,11 @@ func (m *Machine) Start(ctx context.Context, remote *packersdk.RemoteCmd) error 
 		started <- nil
 		err := command.Wait()
 		complaints.flush()
+		exited := status(command.ProcessState, err)
 		if m.After != nil {
-			m.After()
+			m.After(exited)
 		}
-		remote.SetExited(status(command.ProcessState, err))
+		remote.SetExited(exited)
 	}()
 	return <-started
 }

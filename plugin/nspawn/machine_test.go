@@ -48,7 +48,7 @@ func start(t *testing.T, m *Machine, shell string) (cmd *packersdk.RemoteCmd, st
 func TestStart(t *testing.T) {
 	m := fake(t)
 	ended := 0
-	m.After = func() { ended++ }
+	m.After = func(status int) { ended += status }
 	cmd, stdout, stderr := start(t, m, `echo out; echo err >&2; echo "a  b" '$HOME'; printf last >&2; exit 3`)
 	if status := cmd.Wait(); status != 3 {
 		t.Errorf("exit status %d, want 3", status)
@@ -59,8 +59,8 @@ func TestStart(t *testing.T) {
 	if diff := cmp.Diff("err\nlastAttempted to remove disk file system under \"/run/systemd/nspawn/propagate/x\", and we can't allow that.\n", stderr.String()); diff != "" {
 		t.Error(diff) // an unfinished line and nspawn's own are one
 	}
-	if ended != 1 {
-		t.Errorf("After ran %d times", ended)
+	if ended != 3 {
+		t.Errorf("After heard %d", ended)
 	}
 }
 

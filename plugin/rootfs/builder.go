@@ -13,14 +13,10 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
-	"github.com/cincbake/cincbake/images/flock"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/plugin/basetree"
 	"github.com/cincbake/cincbake/plugin/nspawn"
 )
-
-// epoch is the time that everything gets that a bake makes, and the time that programs are told it is where they ask
-// SOURCE_DATE_EPOCH. It is a constant, so that two bakes do not differ in it.
-var epoch = time.Date(2025, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // Builder is the builder cincbake-rootfs.
 type Builder struct{ config Config }
@@ -64,12 +60,12 @@ type build struct {
 	catalogue *images.Catalogue
 	began     time.Time
 
-	base     base            // the base system
-	baseLock *flock.Lock     // held while the base is in use
-	work     *workspace      // the folder of this bake alone
-	machine  *nspawn.Machine // what the provisioners talk to
-	results  bake.Results    // what the boot agent said about the sealed machine
-	entry    images.Entry    // the published image
+	base    *basetree.Base  // the base system
+	work    *workspace      // the folder of this bake alone
+	machine *nspawn.Machine // what the provisioners talk to
+	results bake.Results    // what the boot agent said about the sealed machine
+	packed  string          // the archive of the tree, once it is written
+	entry   images.Entry    // the published image
 
 	spent []cluster.Phase
 }

@@ -20,12 +20,13 @@ import (
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/archive"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/plugin/mount"
 )
 
 // newCache returns a cache of the test's own, but for the base systems: making one takes most of a minute.
 func newCache(t *testing.T) string {
 	t.Helper()
-	if err := preflight("linux", os.Geteuid(), exec.LookPath, os.Stat); err != nil {
+	if err := preflight(new(Config).needs(), "linux", os.Geteuid(), exec.LookPath, os.Stat); err != nil {
 		if os.Getenv("CINCBAKE_REQUIRE") == "1" {
 			t.Fatal(err)
 		}
@@ -38,10 +39,10 @@ func newCache(t *testing.T) string {
 }
 
 // builderFor returns a builder that is ready to run here, and the folder that its images go to.
-func builderFor(t *testing.T, cache string) (*Builder, string) {
+func builderFor(t *testing.T, cache string, more ...any) (*Builder, string) {
 	t.Helper()
 	b, dir := new(Builder), filepath.Join(t.TempDir(), "images")
-	_, _, err := b.Prepare(map[string]any{"spec": spec, "role": "heartbeat", "images": dir, "cache_dir": cache})
+	_, _, err := b.Prepare(append([]any{map[string]any{"spec": spec, "role": "heartbeat", "images": dir, "cache_dir": cache}}, more...)...)
 	must(t, err)
 	return b, dir
 }
@@ -71,7 +72,7 @@ func (p provisioner) Run(ctx context.Context, hook string, _ packersdk.Ui, comm 
 	if hook != packersdk.HookProvision {
 		return nil
 	}
-	recipe, err := json.Marshal(p.config.recipe)
+	recipe, err := json.Marshal(p.config.job.Recipe)
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (p provisioner) Run(ctx context.Context, hook string, _ packersdk.Ui, comm 
 	); err != nil {
 		return err
 	}
-	for _, line := range []string{p.before, "/tmp/sealer /tmp/recipe.json /tmp/report.json", p.after} {
+	for _, line := range []string{p.before, "/tmp/sealer /tmp/recipe.json /tmp/report.json /tmp/manifest.txt", p.after} {
 		var out bytes.Buffer
 		command := &packersdk.RemoteCmd{Command: line, Stdout: &out, Stderr: &out}
 		if err := comm.Start(ctx, command); err != nil {
@@ -102,18 +103,18 @@ func (p provisioner) Run(ctx context.Context, hook string, _ packersdk.Ui, comm 
 			}
 		}
 	}
-	var report bytes.Buffer
-	if err := comm.Download("/tmp/report.json", &report); err != nil {
+	var report, manifest bytes.Buffer
+	if err := errors.Join(comm.Download("/tmp/report.json", &report), comm.Download("/tmp/manifest.txt", &manifest)); err != nil {
 		return err
 	}
-	path := data.(map[string]any)[bake.ReportPath].(string)
-	return os.WriteFile(path, report.Bytes(), 0o600)
+	_, err = bake.WriteResults(data.(map[string]any)[bake.ResultsKey].(string), report.Bytes(), manifest.Bytes())
+	return err
 }
 
 // leftovers are the mounts and the work folders that are there.
 func leftovers(t *testing.T, cache string) []string {
 	t.Helper()
-	mounts, err := mountsBelow(cache)
+	mounts, err := mount.Below(cache)
 	must(t, err)
 	work, err := filepath.Glob(filepath.Join(cache, "work/[^.]*"))
 	must(t, err)
@@ -151,10 +152,10 @@ grep -q nameserver /etc/resolv.conf; test "$SOURCE_DATE_EPOCH" = 1735689600; tes
 		must(t, err)
 		entry, err := catalogue.Show(t.Context(), artifact.Id())
 		must(t, err)
-		if entry.Err != nil || !entry.Record.Verified || len(entry.Record.Phases) < 8 || entry.Record.Recipe != b.config.recipe {
+		if entry.Err != nil || !entry.Record.Verified || len(entry.Record.Phases) < 8 || entry.Record.Recipe != b.config.job.Recipe {
 			t.Errorf("the record is %+v", entry)
 		}
-		digests, files = append(digests, entry.Record.ContentDigest), append(files, entry.Record.SHA256)
+		digests, files = append(digests, entry.Record.ContentDigest), append(files, entry.Record.Artefacts[0].SHA256)
 
 		tree := filepath.Join(t.TempDir(), "tree")
 		image, err := os.Open(artifact.Files()[0])
@@ -267,7 +268,7 @@ func TestKilledBuildIsSwept(t *testing.T) {
 		must(t, os.MkdirAll(filepath.Join(left, dir), 0o755))
 	}
 	put(t, filepath.Join(left, "lower/file"), "of a base system")
-	must(t, mountOverlay(filepath.Join(left, "root"), "lowerdir="+filepath.Join(left, "lower")+",upperdir="+filepath.Join(left, "upper")+",workdir="+filepath.Join(left, "overlay")))
+	must(t, mount.Overlay(filepath.Join(left, "root"), "lowerdir="+filepath.Join(left, "lower")+",upperdir="+filepath.Join(left, "upper")+",workdir="+filepath.Join(left, "overlay")))
 	_, err := b.Run(t.Context(), packersdk.TestUi(t), provisioner{config: &b.config, before: "true", after: "true", sealer: sealer(t)})
 	must(t, err)
 	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {

@@ -80,21 +80,23 @@ func TestPreflight(t *testing.T) {
 	gone := func(string) (os.FileInfo, error) { return nil, os.ErrNotExist }
 	tests := []struct {
 		name   string
+		config map[string]any
 		system string
 		uid    int
 		look   func(string) (string, error)
 		stat   func(string) (os.FileInfo, error)
 		says   []string // none: it passes
 	}{
-		{"all is there", "linux", 0, all, there, nil},
-		{"another system", "darwin", 501, all, there, []string{"needs Linux"}},
-		{"a user", "linux", 1000, all, there, []string{"sudo"}},
-		{"no programs", "linux", 0, none, there, []string{"apt-get install mmdebstrap", "apt-get install systemd-container"}},
-		{"nothing at all", "linux", 1000, none, gone, []string{"sudo", "apt-get install mmdebstrap", "apt-get install debian-archive-keyring"}},
+		{"all is there", nil, "linux", 0, all, there, nil},
+		{"another system", nil, "darwin", 501, all, there, []string{"needs Linux"}},
+		{"a user", nil, "linux", 1000, all, there, []string{"sudo"}},
+		{"no programs", nil, "linux", 0, none, there, []string{"apt-get install mmdebstrap", "apt-get install systemd-container"}},
+		{"no programs for a disk", map[string]any{"formats": []string{"qcow2"}}, "linux", 0, none, there, []string{"apt-get install qemu-utils", "apt-get install mtools"}},
+		{"nothing at all", nil, "linux", 1000, none, gone, []string{"sudo", "apt-get install mmdebstrap", "apt-get install debian-archive-keyring"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := preflight(tt.system, tt.uid, tt.look, tt.stat)
+			err := preflight(prepared(t, tt.config).needs(), tt.system, tt.uid, tt.look, tt.stat)
 			if (err == nil) != (tt.says == nil) {
 				t.Errorf("got %v, want %q", err, tt.says)
 			}

@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,7 +14,9 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/archive"
+	"github.com/cincbake/cincbake/images/disk"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/plugin/basetree"
 )
 
 // compare checks that the tree is the one that the agent verified and sealed, and that it is the role's.
@@ -49,17 +51,57 @@ func (b *build) export(ctx context.Context) error {
 	}
 	began := time.Now()
 	fill := func(draft *images.Draft) error {
-		return draft.Stream(images.KindRootfs, func(file io.Writer) error {
-			return archive.Pack(ctx, b.work.root(), file, archive.Times{Made: coarse(b.began), Epoch: epoch})
-		})
+		for _, kind := range formats() { // in this order, whatever the template's
+			if !slices.Contains(b.config.kinds, kind) {
+				continue
+			}
+			if err := draft.Make(kind, func(path string) error { return b.form(ctx, kind, path) }); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
+		}
+		return nil
 	}
 	entry, err := bake.Publish(ctx, b.catalogue, b.results, b.base.String(), fill, func() []cluster.Phase { return b.phasesSpent(time.Since(began)) })
 	if err != nil {
 		return err
 	}
 	b.entry = entry
+	if err := b.packages().Used(ctx, b.results.Report.Packages, time.Now()); err != nil {
+		return fmt.Errorf("packages for the next bake: %w", err)
+	}
 	b.say("image %s: %s, content %s", entry.ID, entry.Record.Recipe, entry.Record.ContentDigest)
 	return nil
+}
+
+// form writes the image in one of its forms. The disk is made of what the archive holds, so that the two cannot differ.
+func (b *build) form(ctx context.Context, kind images.Kind, path string) error {
+	if kind == images.KindRootfs {
+		b.packed = path
+		return b.pack(ctx, path)
+	}
+	if b.packed == "" {
+		b.packed = filepath.Join(b.work.dir, "packed")
+		if err := b.pack(ctx, b.packed); err != nil {
+			return err
+		}
+	}
+	tree := filepath.Join(b.work.dir, "disk")
+	file, err := os.Open(b.packed)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(archive.Unpack(ctx, file, tree), file.Close()); err != nil {
+		return err
+	}
+	return disk.Disk{Tree: tree, Size: b.config.disk, Time: basetree.Epoch, Scratch: b.work.dir}.Make(ctx, path)
+}
+
+func (b *build) pack(ctx context.Context, path string) error {
+	file, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(archive.Pack(ctx, b.work.root(), file, archive.Times{Made: basetree.Coarse(b.began), Epoch: basetree.Epoch}), file.Close())
 }
 
 // phasesSpent is how long each phase took. How long unmounting takes is not known yet, and small.

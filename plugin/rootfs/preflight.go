@@ -7,24 +7,35 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+
+	"github.com/cincbake/cincbake/images/disk"
 )
 
-// needed are the things of the host that a bake uses, and the Debian package that each comes in.
-func needed() []struct{ program, file, install string } {
-	return []struct{ program, file, install string }{
-		{program: "mmdebstrap", install: "mmdebstrap"},
-		{program: "systemd-nspawn", install: "systemd-container"},
-		// A host of another system than Debian does not know the keys that its packages are signed with.
-		{file: "/usr/share/keyrings/debian-archive-keyring.gpg", install: "debian-archive-keyring"},
+// need is a thing of the host that a bake uses, and the Debian package that it comes in.
+type need struct{ program, file, install string }
+
+// needs are those of a bake as the template wants it.
+func (c *Config) needs() []need {
+	all := []need{{program: "systemd-nspawn", install: "systemd-container"}}
+	if c.BaseTarball == "" {
+		all = append(all, need{program: "mmdebstrap", install: "mmdebstrap"},
+			// A host of another system than Debian does not know the keys that its packages are signed with.
+			need{file: "/usr/share/keyrings/debian-archive-keyring.gpg", install: "debian-archive-keyring"})
 	}
+	if c.boots() {
+		for _, tool := range disk.Tools() {
+			all = append(all, need{program: tool.Program, install: tool.Package})
+		}
+	}
+	return all
 }
 
 // preflight tells everything that the bake would miss later.
 func (b *build) preflight(context.Context) error {
-	return preflight(runtime.GOOS, os.Geteuid(), exec.LookPath, os.Stat)
+	return preflight(b.config.needs(), runtime.GOOS, os.Geteuid(), exec.LookPath, os.Stat)
 }
 
-func preflight(system string, uid int, look func(string) (string, error), stat func(string) (os.FileInfo, error)) error {
+func preflight(needs []need, system string, uid int, look func(string) (string, error), stat func(string) (os.FileInfo, error)) error {
 	if system != "linux" {
 		return fmt.Errorf("baking a tree needs Linux, this is %s: bake in a virtual machine", system)
 	}
@@ -32,7 +43,7 @@ func preflight(system string, uid int, look func(string) (string, error), stat f
 	if uid != 0 {
 		problems = append(problems, errors.New("baking mounts file systems and needs root: run packer with sudo"))
 	}
-	for _, n := range needed() {
+	for _, n := range needs {
 		if n.program != "" {
 			if _, err := look(n.program); err != nil {
 				problems = append(problems, fmt.Errorf("%s is missing: apt-get install %s", n.program, n.install))

@@ -8,9 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/cincbake/cincbake/images/flock"
+	"github.com/cincbake/cincbake/plugin/mount"
 )
 
 // workspace is the folder of one bake: CACHE/work/<role>-<random>. Its lock is held as long as the bake lives, so a folder
@@ -22,6 +22,9 @@ type workspace struct {
 
 func (w *workspace) root() string  { return filepath.Join(w.dir, "root") }  // the tree that is baked
 func (w *workspace) upper() string { return filepath.Join(w.dir, "upper") } // what differs from the base system
+
+// fetched holds what earlier bakes have fetched, as a layer between the two.
+func (w *workspace) fetched() string { return filepath.Join(w.dir, "fetched") }
 
 // openWorkspace makes the folder, and takes away those that killed bakes left.
 func (b *build) openWorkspace(ctx context.Context) (err error) {
@@ -46,10 +49,13 @@ func (b *build) openWorkspace(ctx context.Context) (err error) {
 	if b.work.lock, err = flock.Try(dir); err != nil {
 		return err
 	}
-	for _, name := range []string{"root", "upper", "overlay"} {
+	for _, name := range []string{"root", "upper", "overlay", "fetched"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {
 			return err
 		}
+	}
+	if err := os.Chmod(b.work.fetched(), 0o755); err != nil { //nolint:gosec // a part of the / of every machine
+		return err
 	}
 	// The mounted root has the mode of the upper folder.
 	return os.Chmod(b.work.upper(), 0o755) //nolint:gosec // the / of every machine
@@ -74,7 +80,7 @@ func (b *build) sweep(home string) error {
 			return err
 		}
 		b.say("removing %s, which a killed bake left", dir)
-		if err := errors.Join(removeTree(dir), lock.Release()); err != nil {
+		if err := errors.Join(mount.RemoveTree(dir), lock.Release()); err != nil {
 			return err
 		}
 	}
@@ -86,35 +92,56 @@ func (b *build) closeWorkspace() error {
 	if b.work == nil {
 		return nil
 	}
-	err := removeTree(b.work.dir)
+	err := mount.RemoveTree(b.work.dir)
 	if b.work.lock != nil {
 		err = errors.Join(err, b.work.lock.Release())
 	}
 	return err
 }
 
-// mount lays a writable tree over the base system.
-func (b *build) mount(context.Context) error {
+// mount lays a writable tree over the base system, and between them what earlier bakes have fetched.
+func (b *build) mount(ctx context.Context) error {
+	if err := b.packages().Layer(ctx, b.work.fetched(), b.base.Tree()); err != nil {
+		return fmt.Errorf("packages of earlier bakes: %w", err)
+	}
+	if err := b.cached(); err != nil {
+		return err
+	}
 	options := strings.Join([]string{
-		"lowerdir=" + b.base.tree(),
+		"lowerdir=" + b.work.fetched() + ":" + b.base.Tree(),
 		"upperdir=" + b.work.upper(),
 		"workdir=" + filepath.Join(b.work.dir, "overlay"),
 		// The tree is thrown away after the bake, so nothing waits for the disk: dpkg asks for that after every file.
 		"volatile",
 	}, ",")
-	if err := mountOverlay(b.work.root(), options); err != nil {
+	if err := mount.Overlay(b.work.root(), options); err != nil {
 		return fmt.Errorf("mount an overlay below %s: %w: set cache_dir to a folder on ext4, xfs or tmpfs; "+
 			"Linux 5.10 or newer is needed", b.config.CacheDir, err)
 	}
 	return nil
 }
 
-// unmountWithin is how long the last program in a tree may take to let go of it.
-const unmountWithin = 10 * time.Second
+// cached tells what a bake without a network would miss: the lists of the system's suites. Which packages it needs, only apt
+// can tell.
+func (b *build) cached() error {
+	site := b.config.job.Site
+	if !site.Offline {
+		return nil
+	}
+	var suites [][2]string
+	for _, suite := range b.config.system.Suites {
+		suites = append(suites, [2]string{site.URI(suite.Archive), suite.Name})
+	}
+	if missing := b.packages().Missing(suites); len(missing) > 0 {
+		return fmt.Errorf("offline: %s holds no lists of the packages of %s: bake once without offline, from the same mirror",
+			b.packages().Dir, strings.Join(missing, ", "))
+	}
+	return nil
+}
 
 // unmount takes the tree away.
 func (b *build) unmount() error {
-	ctx, cancel := context.WithTimeout(context.Background(), unmountWithin)
+	ctx, cancel := context.WithTimeout(context.Background(), mount.Within)
 	defer cancel()
-	return unmountAll(ctx, b.work.root())
+	return mount.UnmountAll(ctx, b.work.root())
 }

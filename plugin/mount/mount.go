@@ -1,4 +1,5 @@
-package rootfs
+// Package mount mounts overlays, and takes away trees that may have mounts in them.
+package mount
 
 import (
 	"context"
@@ -13,21 +14,24 @@ import (
 	"time"
 )
 
-// removeTree unmounts what is mounted at or below dir and then removes it. When something stays mounted, nothing is removed:
+// Within is how long the last program in a tree may take to let go of it.
+const Within = 10 * time.Second
+
+// RemoveTree unmounts what is mounted at or below dir and then removes it. When something stays mounted, nothing is removed:
 // what would be deleted through a mount is somebody else's.
-func removeTree(dir string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), unmountWithin)
+func RemoveTree(dir string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), Within)
 	defer cancel()
-	if err := unmountAll(ctx, dir); err != nil {
+	if err := UnmountAll(ctx, dir); err != nil {
 		return err
 	}
 	return os.RemoveAll(dir)
 }
 
-// unmountAll unmounts everything at or below dir, the innermost first, and checks that nothing is left.
-func unmountAll(ctx context.Context, dir string) error {
+// UnmountAll unmounts everything at or below dir, the innermost first, and checks that nothing is left.
+func UnmountAll(ctx context.Context, dir string) error {
 	for {
-		mounts, err := mountsBelow(dir)
+		mounts, err := Below(dir)
 		if err != nil || len(mounts) == 0 {
 			return err
 		}
@@ -48,8 +52,8 @@ func unmountAll(ctx context.Context, dir string) error {
 	}
 }
 
-// mountsBelow returns the mount points at or below dir, in the order in which they were mounted.
-func mountsBelow(dir string) ([]string, error) {
+// Below returns the mount points at or below dir, in the order in which they were mounted.
+func Below(dir string) ([]string, error) {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return nil, err
@@ -61,11 +65,11 @@ func mountsBelow(dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return mountPoints(string(text), dir), nil
+	return points(string(text), dir), nil
 }
 
-// mountPoints picks those at or below dir out of the kernel's list.
-func mountPoints(mountinfo, dir string) []string {
+// points picks those at or below dir out of the kernel's list.
+func points(mountinfo, dir string) []string {
 	var found []string
 	for line := range strings.Lines(mountinfo) {
 		fields := strings.Fields(line)

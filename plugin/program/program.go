@@ -1,4 +1,5 @@
-package rootfs
+// Package program runs programs of the host that bakes.
+package program
 
 import (
 	"bytes"
@@ -17,8 +18,8 @@ import (
 )
 
 const (
-	// grace is how long a stopped program may take to clean up before it is killed.
-	grace = 20 * time.Second
+	// Grace is how long a stopped program may take to clean up before it is killed.
+	Grace = 20 * time.Second
 	// lastRows is how many lines of a failed program's output its error shows.
 	lastRows = 15
 )
@@ -38,8 +39,13 @@ func keepFiles() error {
 	return nil
 }
 
-// run runs a program of the host, passes each line of its output on, and shows the last ones when it fails.
-func run(ctx context.Context, say func(line string), env []string, argv ...string) error {
+// Run runs a program of the host, passes each line of its output on, and shows the last ones when it fails.
+func Run(ctx context.Context, say func(line string), env []string, argv ...string) error {
+	return RunFrom(ctx, say, nil, env, argv...)
+}
+
+// RunFrom is Run of a program that reads a file as its input; nil: it has none.
+func RunFrom(ctx context.Context, say func(line string), stdin *os.File, env []string, argv ...string) error {
 	if err := keepFiles(); err != nil {
 		return err
 	}
@@ -48,8 +54,11 @@ func run(ctx context.Context, say func(line string), env []string, argv ...strin
 	// A group of its own, so that all that it started hears of the end, and a terminal's Ctrl-C does not reach it before us.
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGTERM) }
-	command.WaitDelay = grace
+	command.WaitDelay = Grace
 	said := &lines{say: say}
+	if stdin != nil { // a nil file in the interface would not be none
+		command.Stdin = stdin
+	}
 	command.Stdout, command.Stderr = said, said
 	err := command.Run()
 	said.flush()
