@@ -155,6 +155,9 @@ func TestUnpack(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
+	if link, err := os.Lstat(filepath.Join(dir, "bin")); err != nil || !link.ModTime().Equal(epoch) {
+		t.Errorf("the link is %v, %v, want it of %s", link, err, epoch) // a disk shows it
+	}
 	if target, err := os.Readlink(filepath.Join(dir, "bin")); err != nil || target != "/usr/bin" {
 		t.Errorf("bin points to %q, %v", target, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
+	"golang.org/x/sys/unix"
 
 	"github.com/cincbake/cincbake/images/internal/xattr"
 )
@@ -81,7 +82,7 @@ func (u *unpacker) put(h *tar.Header, content io.Reader) error {
 		if err := u.root.Symlink(h.Linkname, name); err != nil {
 			return err
 		}
-		return u.root.Lchown(name, h.Uid, h.Gid)
+		return errors.Join(u.root.Lchown(name, h.Uid, h.Gid), u.linkTime(name, h))
 	case tar.TypeLink:
 		return u.root.Link(path.Clean(h.Linkname), name)
 	case tar.TypeReg:
@@ -116,6 +117,17 @@ func (u *unpacker) settle(f *os.File, h *tar.Header) error {
 		}
 	}
 	return u.root.Chtimes(path.Clean(h.Name), h.ModTime, h.ModTime)
+}
+
+// linkTime gives a link, not what it leads to, its time.
+func (u *unpacker) linkTime(name string, h *tar.Header) error {
+	dir, err := u.root.Open(path.Dir(name))
+	if err != nil {
+		return err
+	}
+	settled := unix.NsecToTimespec(h.ModTime.UnixNano())
+	err = unix.UtimesNanoAt(int(dir.Fd()), path.Base(name), []unix.Timespec{settled, settled}, unix.AT_SYMLINK_NOFOLLOW)
+	return errors.Join(err, dir.Close())
 }
 
 // finish settles the folders, the deepest first, so that none changes again.
