@@ -2,6 +2,7 @@ package rootfs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -45,7 +46,7 @@ func (b *Builder) Run(ctx context.Context, ui packersdk.Ui, hook packersdk.Hook)
 	state.Put("hook", hook)
 	commonsteps.NewRunner(run.phases(), b.config.PackerConfig, ui).Run(ctx, state)
 	if err := failure(state); err != nil {
-		return nil, err
+		return nil, errors.Join(err, run.full)
 	}
 	if ctx.Err() != nil { // stopped between two phases
 		return nil, context.Cause(ctx)
@@ -64,6 +65,7 @@ type build struct {
 	work    *workspace      // the folder of this bake alone
 	machine *nspawn.Machine // what the provisioners talk to
 	results bake.Results    // what the boot agent said about the sealed machine
+	full    error           // which folder was full when a phase failed
 	packed  string          // the archive of the tree, once it is written
 	entry   images.Entry    // the published image
 

@@ -87,8 +87,8 @@ func (p provisioner) Run(ctx context.Context, hook string, _ packersdk.Ui, comm 
 		return err
 	}
 	for _, line := range []string{p.before, "/tmp/sealer /tmp/recipe.json /tmp/report.json /tmp/manifest.txt", p.after} {
-		var out bytes.Buffer
-		command := &packersdk.RemoteCmd{Command: line, Stdout: &out, Stderr: &out}
+		var out, complaints bytes.Buffer // one for each: they are written at the same time
+		command := &packersdk.RemoteCmd{Command: line, Stdout: &out, Stderr: &complaints}
 		if err := comm.Start(ctx, command); err != nil {
 			return err
 		}
@@ -99,7 +99,7 @@ func (p provisioner) Run(ctx context.Context, hook string, _ packersdk.Ui, comm 
 			return ctx.Err()
 		case status := <-ended:
 			if status != 0 {
-				return fmt.Errorf("%s: status %d: %s", line, status, out.String())
+				return fmt.Errorf("%s: status %d: %s", line, status, out.String()+complaints.String())
 			}
 		}
 	}
@@ -121,7 +121,7 @@ func leftovers(t *testing.T, cache string) []string {
 	return append(mounts, work...)
 }
 
-func runBuilder(t *testing.T, b *Builder, hook provisioner) (packersdk.Artifact, error) {
+func runBuilder(t *testing.T, b *Builder, hook packersdk.Hook) (packersdk.Artifact, error) {
 	t.Helper()
 	before := leftovers(t, b.config.CacheDir)
 	artifact, err := b.Run(t.Context(), packersdk.TestUi(t), hook)

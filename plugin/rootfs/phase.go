@@ -45,6 +45,7 @@ func (p *phase) Run(ctx context.Context, state multistep.StateBag) multistep.Ste
 			err = fmt.Errorf("%w: %w", cause, err)
 		}
 		p.fail(state, err)
+		p.build.full = p.build.config.room(err) // now: what is undone makes room
 		return multistep.ActionHalt
 	}
 	return multistep.ActionContinue
@@ -98,6 +99,9 @@ func (p *provision) Run(ctx context.Context, state multistep.StateBag) multistep
 	data.Put(bake.SiteKey, string(site))
 	p.step.Comm = p.build.machine
 	action := p.step.Run(ctx, state)
+	if action == multistep.ActionHalt {
+		p.build.full = p.build.config.room(failure(state))
+	}
 	p.spent(began)
 	return action
 }

@@ -31,8 +31,11 @@ func (c *Config) needs() []need {
 }
 
 // preflight tells everything that the bake would miss later.
-func (b *build) preflight(context.Context) error {
-	return preflight(b.config.needs(), runtime.GOOS, os.Geteuid(), exec.LookPath, os.Stat)
+func (b *build) preflight(ctx context.Context) error {
+	if err := preflight(b.config.needs(), runtime.GOOS, os.Geteuid(), exec.LookPath, os.Stat); err != nil {
+		return err
+	}
+	return reach(ctx, b.config.job.Site, b.config.system)
 }
 
 func preflight(needs []need, system string, uid int, look func(string) (string, error), stat func(string) (os.FileInfo, error)) error {
