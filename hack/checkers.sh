@@ -10,7 +10,6 @@ cd "$(dirname "$0")/.."
 
 cache=${CINCBAKE_CACHE:-/var/cache/cincbake}/checkers
 mirror=${CINCBAKE_MIRROR:-http://deb.debian.org}
-opensearch=1.3.20
 tree=$cache/$(grep -v '^[[:space:]]*#' hack/checkers.sh | sha256sum | cut -c1-12) # another comment is not another tree
 
 packages=(
@@ -46,7 +45,7 @@ sources() {
 
 make_tree() {
 	local work=$1 program
-	for program in mmdebstrap mvn; do
+	for program in mmdebstrap mvn go; do
 		if ! command -v "$program" >/dev/null; then
 			echo "the checkers' tree is made with $program: apt-get install mmdebstrap maven" >&2
 			exit 3
@@ -55,10 +54,9 @@ make_tree() {
 	preferences >"$work/preferences"
 	sources >"$work/sources"
 
-	# Nothing but the server and its transport: Maven Central has neither the security plugin nor the packages' layout.
-	(cd "$work" && mvn --batch-mode --quiet org.apache.maven.plugins:maven-dependency-plugin:3.6.1:unpack \
-		-Dartifact=org.opensearch.distribution.integ-test-zip:opensearch:$opensearch:zip \
-		-DoutputDirectory="$work/opensearch" -Dmdep.overWriteReleases=true) >&2
+	# The server without its security plugin, which Maven Central does not have. The stand-in package is made of it too.
+	local server
+	server=$(go run ./test/standin/opensearch/build --tree)
 
 	# Java's package wants a directory of manuals. The users get the numbers that roles/role/layout.go gives them.
 	# shellcheck disable=SC2016 # $1 is the hooks' own
@@ -76,7 +74,7 @@ make_tree() {
 
 	# The layout of the package that images have.
 	local home=$work/tree/usr/share/opensearch
-	mv "$work/opensearch/opensearch-$opensearch" "$home"
+	cp -a "$server" "$home"
 	mkdir -p "$home/plugins"
 	mv "$home/config" "$work/tree/etc/opensearch"
 	sed -i -e 's|logs/|/var/log/opensearch/|' -e 's|HeapDumpPath=data|HeapDumpPath=/var/lib/opensearch|' "$work/tree/etc/opensearch/jvm.options"

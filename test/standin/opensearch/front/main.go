@@ -36,7 +36,7 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, logPrefix+err.Error())
 	}
-	os.Exit(status)
+	os.Exit(status) //nolint:forbidigo // this is main
 }
 
 const logPrefix = "opensearch, a test fixture: "
@@ -92,7 +92,7 @@ func tool(name, dir string, arguments []string) (status int, err error) {
 }
 
 func runTool(name, dir string, arguments []string) (int, error) {
-	command := exec.CommandContext(context.Background(), filepath.Join(serverHome, "bin", name), arguments...)
+	command := exec.CommandContext(context.Background(), filepath.Join(serverHome, "bin", name), arguments...) //nolint:gosec // the tool that it was called as, with that call's arguments
 	command.Env = append(os.Environ(), "OPENSEARCH_PATH_CONF="+dir)
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, os.Stdout, os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
@@ -116,7 +116,7 @@ func exitStatus(err error) (int, error) {
 
 // newLog writes to the journal and beside the server's own log.
 func newLog(dir string) (*log.Logger, io.Closer, error) {
-	file, err := os.OpenFile(filepath.Join(dir, "standin.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	file, err := os.OpenFile(filepath.Join(dir, "standin.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640) //nolint:gosec // as the server's own logs
 	if err != nil {
 		return nil, nil, err
 	}

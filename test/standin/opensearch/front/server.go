@@ -118,11 +118,19 @@ func prepare(logger *log.Logger, given settings, dir string, arguments []string)
 	if err != nil {
 		return nil, err
 	}
-	preload, notes, err := here.answerFor(plain)
+	options, err := filepath.Glob(filepath.Join(dir, "jvm.options.d", "*.options"))
 	if err != nil {
 		return nil, err
 	}
-	for _, note := range notes {
+	heap, err := heapOf(append([]string{filepath.Join(dir, "jvm.options")}, options...)...)
+	if err != nil {
+		return nil, err
+	}
+	help, err := here.answerFor(plain, heap)
+	if err != nil {
+		return nil, err
+	}
+	for _, note := range help.notes {
 		logger.Print(note)
 	}
 	copied := configurationCopy()
@@ -135,14 +143,17 @@ func prepare(logger *log.Logger, given settings, dir string, arguments []string)
 	if err := copyConfiguration(dir, copied, plain); err != nil {
 		return nil, err
 	}
-	child := exec.CommandContext(context.Background(), filepath.Join(serverHome, "bin", "opensearch"), arguments...)
+	child := exec.CommandContext(context.Background(), filepath.Join(serverHome, "bin", "opensearch"), arguments...) //nolint:gosec // its unit's arguments
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "NOTIFY_SOCKET=") { // readiness is this program's to tell
 			child.Env = append(child.Env, variable)
 		}
 	}
 	child.Env = append(child.Env, "OPENSEARCH_PATH_CONF="+copied)
-	if preload {
+	if help.java != "" {
+		child.Env = append(child.Env, "OPENSEARCH_JAVA_OPTS="+strings.TrimSpace(os.Getenv("OPENSEARCH_JAVA_OPTS")+" "+help.java))
+	}
+	if help.preload {
 		child.Env = append(child.Env, "LD_PRELOAD="+preloadFile)
 	}
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
@@ -269,8 +280,6 @@ func stop(logger *log.Logger, front *http.Server, child *exec.Cmd, ended <-chan 
 		return exitStatus(err)
 	case <-patience.C:
 		logger.Printf("the server did not stop within %s and is killed", stopWithin)
-		err := child.Process.Kill()
-		<-ended
-		return 1, err
+		return 1, child.Process.Kill() // what is left goes with this process
 	}
 }

@@ -23,6 +23,17 @@ type machine struct {
 	maps      uint64 // vm.max_map_count
 	raises    bool   // its systemd can raise limits: one that is too low is its unit's fault
 	locksFree bool   // a program in it can be allowed to lock memory whatever the limit
+	shares    bool   // it is a container: the memory that it sees is its host's
+}
+
+// sharedHeap is a heap that lets several machines live on one host. Cinc's index needs far less in a test.
+const sharedHeap = 256 // MiB
+
+// help is what the server is started with where its machine falls short.
+type help struct {
+	preload bool     // answer for the limit of open files
+	java    string   // further options of Java, which win over those of its files
+	notes   []string // what is done, for the log
 }
 
 // thisMachine asks the kernel.
@@ -43,6 +54,9 @@ func thisMachine() (machine, error) {
 	}
 	if m.maps, err = strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64); err != nil {
 		return m, err
+	}
+	if _, err := os.Stat("/run/systemd/container"); err == nil {
+		m.shares = true
 	}
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
@@ -65,24 +79,65 @@ func capabilities(status string) (uint64, error) {
 }
 
 // answerFor changes settings where this machine can't give what the server demands, and nobody in it could: test machines
-// are containers of a host that withholds it. It returns whether the limit of open files must be answered for, and what to
-// log.
-func (m machine) answerFor(s settings) (preload bool, notes []string, err error) {
+// are containers of a host that withholds it. The heap is what Java's files ask for, in MiB; 0: they do not say.
+func (m machine) answerFor(s settings, heap uint64) (help, error) {
+	var h help
+	note := func(format string, values ...any) { h.notes = append(h.notes, fmt.Sprintf(format, values...)) }
 	if m.files < wantFiles && !m.raises {
-		preload = true
-		notes = append(notes, fmt.Sprintf("this machine refuses %d open files and has %d: the server is told that it has them", wantFiles, m.files))
+		h.preload = true
+		note("this machine refuses %d open files and has %d: the server is told that it has them", wantFiles, m.files)
 	}
 	lock, err := s.truth("bootstrap.memory_lock", false)
 	if err != nil {
-		return false, nil, err
+		return help{}, err
 	}
 	if lock && m.locked != math.MaxUint64 && !m.raises && !m.locksFree {
 		delete(s, "bootstrap.memory_lock")
-		notes = append(notes, "no program of this machine may lock its memory: bootstrap.memory_lock is taken out")
+		note("no program of this machine may lock its memory: bootstrap.memory_lock is taken out")
 	}
 	if _, decided := s["node.store.allow_mmap"]; m.maps < wantMaps && !decided {
 		s["node.store.allow_mmap"] = false
-		notes = append(notes, fmt.Sprintf("vm.max_map_count is %d and must be %d: node.store.allow_mmap is set to false", m.maps, wantMaps))
+		note("vm.max_map_count is %d and must be %d: node.store.allow_mmap is set to false", m.maps, wantMaps)
 	}
-	return preload, notes, nil
+	if m.shares && heap > sharedHeap {
+		h.java = fmt.Sprintf("-Xms%dm -Xmx%dm", sharedHeap, sharedHeap)
+		note("this machine shares its host's memory with others: the heap is %d MiB instead of %d", sharedHeap, heap)
+	}
+	return h, nil
+}
+
+// heapOf returns the heap in MiB that files of Java's options ask for; the last word counts.
+func heapOf(files ...string) (uint64, error) {
+	var heap uint64
+	for _, file := range files {
+		content, err := os.ReadFile(file) //nolint:gosec // the configuration that the server is started with
+		if err != nil {
+			return 0, err
+		}
+		for line := range strings.Lines(string(content)) {
+			value, ok := strings.CutPrefix(strings.TrimSpace(line), "-Xmx")
+			if !ok || value == "" {
+				continue
+			}
+			digits, shift := value, -20
+			switch value[len(value)-1] | 0x20 {
+			case 'k':
+				digits, shift = value[:len(value)-1], -10
+			case 'm':
+				digits, shift = value[:len(value)-1], 0
+			case 'g':
+				digits, shift = value[:len(value)-1], 10
+			}
+			number, err := strconv.ParseUint(digits, 10, 40)
+			if err != nil {
+				return 0, fmt.Errorf("%s: -Xmx%s: %w", file, value, err)
+			}
+			if shift < 0 {
+				heap = number >> -shift
+			} else {
+				heap = number << shift
+			}
+		}
+	}
+	return heap, nil
 }
