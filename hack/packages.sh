@@ -12,6 +12,11 @@ packages=(
 	iproute2                # their bridge
 	e2fsprogs               # their data disks
 	util-linux              # nsenter, losetup, mount
+	fdisk                   # sfdisk: a disk's partitions
+	dosfstools              # its EFI system partition
+	mtools                  # and what is in that
+	qemu-utils              # a disk becomes qcow2
+	qemu-system-x86         # Packer's qemu builder, and starting finished disks
 	zstd                    # looking into an image by hand
 	ca-certificates
 )
@@ -20,6 +25,7 @@ if [ "${2:-}" = integration ]; then
 	packages+=(
 		chromium    # opens the graph's page
 		genisoimage # isoinfo reads a seed's image back
+		ovmf        # starts a disk by UEFI
 		maven       # fetches the OpenSearch that reads its configuration
 	)
 fi

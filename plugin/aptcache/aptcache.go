@@ -109,10 +109,14 @@ func takeOver(tree, dir, to string) error {
 		return err
 	}
 	defer root.Close()
-	from, err := root.OpenRoot(dir)
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := root.Lstat(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() { // sealing leaves an overlay's mark of what is gone
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	from, err := root.OpenRoot(dir)
 	if err != nil {
 		return err
 	}

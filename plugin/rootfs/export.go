@@ -110,7 +110,7 @@ func (b *build) phasesSpent(exporting time.Duration) []cluster.Phase {
 	for _, p := range b.results.Report.Phases { // they are parts of the provisioning
 		phases = append(phases, cluster.Phase{Name: "provision/" + p.Name, Seconds: p.Seconds, Waited: p.Waited})
 	}
-	return append(phases, cluster.Phase{Name: "export", Seconds: exporting.Round(time.Millisecond).Seconds()})
+	return append(phases, cluster.Phase{Name: "export", Seconds: seconds(exporting)})
 }
 
 // dropMountPoint removes the empty file that nspawn makes to mount one of the host's over.

@@ -64,11 +64,14 @@ func (p *phase) Cleanup(state multistep.StateBag) {
 // spent keeps how long the phase took.
 func (p *phase) spent(began time.Time) {
 	took := time.Since(began)
-	p.build.spent = append(p.build.spent, cluster.Phase{Name: p.name, Seconds: took.Round(time.Millisecond).Seconds()})
+	p.build.spent = append(p.build.spent, cluster.Phase{Name: p.name, Seconds: seconds(took)})
 	if took >= shown {
 		p.build.say("%s: %.1f s", p.name, took.Seconds())
 	}
 }
+
+// seconds is a time to the millisecond.
+func seconds(took time.Duration) float64 { return float64(took.Milliseconds()) / 1000 }
 
 // fail adds to what the build ends with, where Packer's own steps leave theirs.
 func (p *phase) fail(state multistep.StateBag, err error) {
