@@ -36,6 +36,10 @@ func (w world) draw() (drawing, error) {
 	if err != nil {
 		return drawing{}, err
 	}
+	sealed, err := base.Seal(w.resolved.Recipe(w.self.Role))
+	if err != nil {
+		return drawing{}, err
+	}
 	seed, err := w.seed(d.scoped)
 	if err != nil {
 		return drawing{}, err
@@ -50,7 +54,7 @@ func (w world) draw() (drawing, error) {
 	for _, part := range []struct {
 		from Origin
 		plan step.Plan
-	}{{FromImage, append(baked, base.Seal()...)}, {FromSeed, seed}, {FromBoot, booted}} {
+	}{{FromImage, append(baked, sealed...)}, {FromSeed, seed}, {FromBoot, booted}} {
 		if err := d.write(host, part.from, part.plan); err != nil {
 			return drawing{}, err
 		}

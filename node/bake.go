@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"strings"
 	"time"
@@ -18,23 +19,65 @@ import (
 	"github.com/cincbake/cincbake/step"
 )
 
-// Bake turns a base system into the recipe's image, one line per step.
-func (a Agent) Bake(ctx context.Context, recipe cluster.Recipe) error {
-	plan, err := BakePlan(recipe)
+// Bake turns a base system into the recipe's image, one line per step. What it took is kept for Seal's report.
+func (a Agent) Bake(ctx context.Context, recipe cluster.Recipe, site cluster.Site) error {
+	open, err := base.Open(recipe, site)
 	if err != nil {
 		return err
 	}
-	_, err = plan.Apply(ctx, a.Host, a.tell)
-	return err
+	r, err := roles.Of(recipe.Role)
+	if err != nil {
+		return err
+	}
+	plan, err := r.Bake(recipe)
+	if err != nil {
+		return err
+	}
+	var spent timings
+	for _, part := range []struct {
+		name string
+		plan step.Plan
+	}{{"open", open}, {"bake", plan}} {
+		err := spent.time(part.name, func() error {
+			_, err := part.plan.Apply(ctx, a.Host, a.tell)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(spent)
+	if err != nil {
+		return err
+	}
+	return a.write(phasesFile, text)
 }
 
-// BakePlan returns everything that a bake does, for the agent and for those who want to read it first.
-func BakePlan(recipe cluster.Recipe) (step.Plan, error) {
+// BakePlan returns everything that a bake does, for those who want to read it first.
+func BakePlan(recipe cluster.Recipe, site cluster.Site) (step.Plan, error) {
+	open, err := base.Open(recipe, site)
+	if err != nil {
+		return nil, err
+	}
 	r, err := roles.Of(recipe.Role)
 	if err != nil {
 		return nil, err
 	}
-	return r.Bake(recipe)
+	plan, err := r.Bake(recipe)
+	return append(open, plan...), err
+}
+
+// phasesFile keeps what the bake took until the machine is sealed, which empties its directory.
+const phasesFile = "/var/tmp/cincbake-phases.json"
+
+// timings are what the parts of a bake took.
+type timings []cluster.Phase
+
+func (p *timings) time(name string, run func() error) error {
+	began := time.Now()
+	err := run()
+	*p = append(*p, cluster.Phase{Name: name, Seconds: seconds(time.Since(began))})
+	return err
 }
 
 func (a Agent) tell(e step.Event) {
@@ -48,13 +91,22 @@ func (a Agent) tell(e step.Event) {
 	fmt.Fprintf(a.Out, "[%2d/%d] %6.2f s  %-9s  %s\n", e.Number, e.Of, e.Took.Seconds(), result, e.Step.Title) //nolint:errcheck // progress only
 }
 
-// Verify runs every check of a sealed image and names each that fails.
-func (a Agent) Verify(ctx context.Context, recipe cluster.Recipe) error {
+// Verify runs every check of a sealed image and names each that fails. With a lock, what is installed must be what it says.
+func (a Agent) Verify(ctx context.Context, recipe cluster.Recipe, lock *cluster.LockedImage) error {
 	r, err := roles.Of(recipe.Role)
 	if err != nil {
 		return err
 	}
 	checks := r.Verify(recipe)
+	if lock != nil {
+		checks = append(checks, role.Check{Name: "package-lock", Why: "the image would not be what was locked", Run: func(ctx context.Context, _ step.Host) error {
+			installed, err := a.packages(ctx)
+			if err != nil {
+				return err
+			}
+			return images.CompareLock(*lock, recipe, installed)
+		}})
+	}
 	var failures []error
 	for _, check := range checks {
 		if err := check.Run(ctx, a.Host); err != nil {
@@ -68,32 +120,45 @@ func (a Agent) Verify(ctx context.Context, recipe cluster.Recipe) error {
 	return nil
 }
 
-// Seal makes the baked machine an image, verifies it, and says what it is.
-func (a Agent) Seal(ctx context.Context, recipe cluster.Recipe, version string) (images.Report, error) {
-	report := images.Report{Recipe: recipe, AgentVersion: version, DocumentFormat: cloudinit.DocumentFormat}
-	timed := func(name string, run func() error) error {
-		began := time.Now()
-		err := run()
-		report.Phases = append(report.Phases, cluster.Phase{Name: name, Seconds: seconds(time.Since(began))})
-		return err
+// Seal makes the baked machine an image, verifies it, and says what it is: the report, and what its content digest is over.
+func (a Agent) Seal(ctx context.Context, recipe cluster.Recipe, lock *cluster.LockedImage, version string) (report images.Report, manifest []string, err error) {
+	report = images.Report{Recipe: recipe, AgentVersion: version, DocumentFormat: cloudinit.DocumentFormat}
+	spent, err := a.spentBaking()
+	if err != nil {
+		return report, nil, err
 	}
-	if err := timed("seal", func() error { return a.seal(ctx, recipe) }); err != nil {
-		return report, err
+	if err := spent.time("seal", func() error { return a.seal(ctx, recipe) }); err != nil {
+		return report, nil, err
 	}
-	if err := timed("verify", func() error { return a.Verify(ctx, recipe) }); err != nil {
-		return report, err
+	if err := spent.time("verify", func() error { return a.Verify(ctx, recipe, lock) }); err != nil {
+		return report, nil, err
 	}
-	err := timed("digest", func() (err error) {
+	err = spent.time("digest", func() (err error) {
 		if report.Packages, err = a.packages(ctx); err != nil {
 			return err
 		}
-		report.ContentDigest, err = images.Digest("/")
+		manifest, err = images.Manifest("/")
+		report.ContentDigest = images.DigestOf(manifest)
 		return err
 	})
 	if err != nil {
-		return report, err
+		return report, nil, err
 	}
-	return report, a.write(role.ContentDigestFile, []byte(report.ContentDigest+"\n"))
+	report.Phases = spent
+	return report, manifest, a.write(role.ContentDigestFile, []byte(report.ContentDigest+"\n"))
+}
+
+// spentBaking is what Bake left; a machine that was baked otherwise has none.
+func (a Agent) spentBaking() (timings, error) {
+	entry, err := a.Host.Read(phasesFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var spent timings
+	return spent, json.Unmarshal(entry.Content, &spent)
 }
 
 func (a Agent) seal(ctx context.Context, recipe cluster.Recipe) error {
@@ -104,7 +169,11 @@ func (a Agent) seal(ctx context.Context, recipe cluster.Recipe) error {
 	if err := a.write(role.RecipeFile, append(text, '\n')); err != nil {
 		return err
 	}
-	_, err = base.Seal().Apply(ctx, a.Host, nil)
+	plan, err := base.Seal(recipe)
+	if err != nil {
+		return err
+	}
+	_, err = plan.Apply(ctx, a.Host, nil)
 	return err
 }
 
@@ -116,16 +185,22 @@ func (a Agent) write(at string, content []byte) error {
 
 // packages asks dpkg what is installed.
 func (a Agent) packages(ctx context.Context) ([]images.Package, error) {
-	out, err := a.Host.Run(ctx, step.Command{Argv: []string{"dpkg-query", "--show", "--showformat=${Package} ${Version} ${Architecture} ${db:Status-Abbrev}\n"}})
+	const form = "${db:Status-Abbrev} ${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}\n"
+	out, err := a.Host.Run(ctx, step.Command{Argv: []string{"dpkg-query", "--show", "--showformat=" + form}})
 	if err != nil {
 		return nil, err
 	}
 	var list []images.Package
 	for row := range strings.Lines(string(out.Stdout)) {
 		fields := strings.Fields(row)
-		if len(fields) == 4 && fields[3] == "ii" {
-			list = append(list, images.Package{Name: fields[0], Version: fields[1], Arch: fields[2]})
+		if len(fields) != 6 || fields[0] != "ii" {
+			continue
 		}
+		p := images.Package{Name: fields[1], Version: fields[2], Arch: fields[3]}
+		if source, version := fields[4], fields[5]; source != p.Name || version != p.Version {
+			p.Source, p.SourceVersion = source, version
+		}
+		list = append(list, p)
 	}
 	return list, nil
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -27,9 +28,12 @@ const usage = `cincbake-node is the boot agent of a cincbake machine. Units and 
 usage: cincbake-node COMMAND
 
 while baking (root, in the machine that becomes an image):
-  bake   --recipe FILE [--dry-run]      install what the recipe asks for
-  verify --recipe FILE                  check the image, naming each check that fails
-  seal   --recipe FILE [--report FILE]  make it an image: remove what is one machine's own, verify, digest
+  bake   --recipe FILE [--site FILE] [--dry-run]
+                            install what the recipe asks for, from what the site can reach
+  verify --recipe FILE [--lock FILE]
+                            check the image, naming each check that fails
+  seal   --recipe FILE [--lock FILE] [--report FILE] [--manifest FILE]
+                            make it an image: remove what is one machine's own, verify, digest
 
 on a booted machine:
   boot      wire this machine into its cluster (cincbake-boot.service)
@@ -109,45 +113,84 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func build(ctx context.Context, agent node.Agent, command string, args []string, stderr io.Writer) error {
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	recipeFile := flags.String("recipe", "", "the recipe, as JSON")
-	reportFile := flags.String("report", "", "where seal writes its report")
-	dryRun := flags.Bool("dry-run", false, "print the steps only")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *recipeFile == "" {
+	var recipeFile, siteFile, lockFile, reportFile, manifestFile string
+	var dryRun bool
+	flags.StringVar(&recipeFile, "recipe", "", "the recipe, as JSON")
+	switch command {
+	case "bake":
+		flags.StringVar(&siteFile, "site", "", "where the bake takes place, as JSON")
+		flags.BoolVar(&dryRun, "dry-run", false, "print the steps only")
+	case "seal":
+		flags.StringVar(&reportFile, "report", "", "where the report goes")
+		flags.StringVar(&manifestFile, "manifest", "", "where the manifest goes: what the content digest is over")
+		fallthrough
+	case "verify":
+		flags.StringVar(&lockFile, "lock", "", "what must be installed, as JSON")
+	}
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || recipeFile == "" {
 		return errUsage
 	}
-	text, err := os.ReadFile(*recipeFile)
+	text, err := os.ReadFile(recipeFile)
 	if err != nil {
 		return err
 	}
 	recipe, err := cluster.DecodeRecipe(text)
 	if err != nil {
-		return fmt.Errorf("%s: %w", *recipeFile, err)
+		return fmt.Errorf("%s: %w", recipeFile, err)
+	}
+	var site cluster.Site
+	var lock *cluster.LockedImage
+	if err := errors.Join(decode(siteFile, &site), decode(lockFile, &lock)); err != nil {
+		return err
 	}
 	switch {
-	case command == "bake" && *dryRun:
-		plan, err := node.BakePlan(recipe)
+	case command == "bake" && dryRun:
+		plan, err := node.BakePlan(recipe, site)
 		if err != nil {
 			return err
 		}
 		_, err = fmt.Fprint(agent.Out, plan.Describe())
 		return err
 	case command == "bake":
-		return agent.Bake(ctx, recipe)
+		return agent.Bake(ctx, recipe, site)
 	case command == "verify":
-		return agent.Verify(ctx, recipe)
+		return agent.Verify(ctx, recipe, lock)
 	}
-	report, err := agent.Seal(ctx, recipe, version)
+	report, manifest, err := agent.Seal(ctx, recipe, lock, version)
 	if err != nil {
 		return err
 	}
-	if *reportFile == "" {
+	if manifestFile != "" {
+		if err := os.WriteFile(manifestFile, []byte(strings.Join(manifest, "\n")+"\n"), 0o644); err != nil { //nolint:gosec // an image holds nothing secret
+			return err
+		}
+	}
+	if reportFile == "" {
 		return encode(agent.Out, report)
 	}
-	out, err := os.Create(*reportFile)
+	out, err := os.Create(reportFile)
 	if err != nil {
 		return err
 	}
 	return errors.Join(encode(out, report), out.Close())
+}
+
+// decode reads a file of JSON, strictly; without a name there is nothing to read.
+func decode(name string, into any) error {
+	if name == "" {
+		return nil
+	}
+	file, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer file.Close() //nolint:errcheck // read only
+	decoder := json.NewDecoder(file)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
 }
 
 func encode(out io.Writer, value any) error {

@@ -18,7 +18,7 @@ import (
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/plugin/agent"
 	"github.com/cincbake/cincbake/plugin/bake"
-	"github.com/cincbake/cincbake/roles"
+	"github.com/cincbake/cincbake/node"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/role"
 )
@@ -176,11 +176,7 @@ func (r *run) open(ctx context.Context) (bool, error) {
 
 // plan prints what would be done, for a template that has no machine.
 func (r *run) plan() error {
-	image, err := roles.Of(r.job.Recipe.Role)
-	if err != nil {
-		return r.failure("plan", "", err)
-	}
-	steps, err := image.Bake(r.job.Recipe)
+	steps, err := node.BakePlan(r.job.Recipe, r.job.Site)
 	if err != nil {
 		return r.failure("plan", "", err)
 	}

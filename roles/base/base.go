@@ -25,23 +25,14 @@ func packages() []string {
 	}
 }
 
-// Bake returns the steps that come before a role's own: nothing may start while baking, and the agent is in place.
+// Bake returns the steps that come before a role's own, in a machine that Open made ready: what every machine has, and the
+// agent in its place.
 func Bake(recipe cluster.Recipe) (step.Plan, error) {
 	os, err := cluster.OSFor(recipe.OS)
 	if err != nil {
 		return nil, err
 	}
 	plan := step.Plan{
-		{
-			Title:  "Keep services still",
-			Reason: "packages start their services on installation; an image must never have run them",
-			Action: step.File{Path: policyFile, Mode: 0o755, Content: []byte("#!/bin/sh\nexit 101\n")},
-		},
-		{
-			Title:  "Read the package lists",
-			Reason: "versions come from the mirror as it is today",
-			Action: step.Exec{Command: step.Command{Argv: []string{"apt-get", "update", "--quiet", "-o", "Acquire::Retries=5"}}},
-		},
 		{
 			Title:  "Install what every machine has",
 			Reason: "cloud-init writes the wiring, chrony keeps time, e2fsprogs formats a blank data disk",
@@ -83,11 +74,21 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Reason: "chrony starts once it knows its servers",
 			Action: step.Unit{Name: "chrony.service", State: step.Disabled},
 		},
+		keptStill("apt-daily.timer"), keptStill("apt-daily-upgrade.timer"), keptStill("unattended-upgrades.service"),
 		unitFile(role.UnitBoot, bootUnit), enabled(role.UnitBoot, "the agent wires the machine at every boot"),
 		unitFile(role.UnitAgent, agentUnit),
 		unitFile(role.UnitScrub, scrubUnit), enabled(role.UnitScrub, "cloud-init's copies of the secrets go after the first boot"),
 	}
 	return append(plan, nftables.Bake()...), nil
+}
+
+// keptStill masks a unit that would change the machine behind everybody's back.
+func keptStill(unit string) step.Step {
+	return step.Step{
+		Title:  "Mask " + unit,
+		Reason: "an image is what was verified: updates come as a new image",
+		Action: step.Unit{Name: unit, State: step.Masked},
+	}
 }
 
 func unitFile(name, content string) step.Step {

@@ -3,19 +3,26 @@ package base
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 
-	"github.com/cincbake/cincbake/roles/nftables"
-	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/step"
 )
 
 // Seal returns the steps that make a baked machine an image: what is one machine's own goes, and so does what would make
-// two bakes of the same packages differ.
-func Seal() step.Plan {
+// two bakes of the same packages differ, at two sites or on two days.
+func Seal(recipe cluster.Recipe) (step.Plan, error) {
+	canonical, err := sources(recipe, cluster.Site{})
+	if err != nil {
+		return nil, err
+	}
 	plan := step.Plan{
+		{
+			Title:  "Name Debian's own package sources",
+			Reason: "where the image was baked is no part of it",
+			Action: step.File{Path: sourcesFile, Mode: 0o644, Content: canonical},
+		},
 		{
 			Title:  "Forget the machine's id",
 			Reason: "each boot of the image makes one; an empty file, not a missing one, says so to systemd",
@@ -35,6 +42,9 @@ func Seal() step.Plan {
 		{"/var/lib/systemd/random-seed", "two machines must not start from one seed"},
 		{"/var/lib/systemd/credential.secret", "each machine makes its own"},
 		{policyFile, "services may start from now on"},
+		{siteConf, "the way to the mirror of the place where the image was baked"},
+		{siteCA, "what was trusted there"},
+		{packageDir, "packages of the bake"},
 		{"/root/.bash_history", "what was typed while baking is nobody's business"},
 		{"/root/.ssh", "nobody's key belongs into an image"},
 		{"/var/cache/debconf/*-old", "a backup of the last transaction, with a random name in it"},
@@ -64,7 +74,7 @@ func Seal() step.Plan {
 		Title:  "Forget debconf's temporary names",
 		Reason: "postgresql-common stores a mktemp name, different in every bake",
 		Action: rewrite{path: "/var/cache/debconf/config.dat", says: "drop mktemp names", edit: eachRow(dropMktempName)},
-	})
+	}), nil
 }
 
 // rewrite is an action that passes one file's text through a function.
@@ -120,74 +130,5 @@ func eachRow(edit func(string) string) func(string) string {
 			b.WriteString(edit(row))
 		}
 		return b.String()
-	}
-}
-
-// Verify returns what must hold in every sealed image.
-func Verify() []role.Check {
-	checks := []role.Check{
-		{Name: "machine-id", Why: "every clone would have the same id", Run: func(_ context.Context, host step.Host) error {
-			entry, err := host.Read("/etc/machine-id")
-			if err == nil && len(entry.Content) > 0 {
-				err = errors.New("/etc/machine-id is not empty")
-			}
-			return err
-		}},
-		{Name: "agent", Why: "nothing would wire the machine", Run: func(_ context.Context, host step.Host) error {
-			if _, err := host.Read(role.AgentPath); err != nil {
-				return err
-			}
-			return wanted(host, "multi-user.target", role.UnitBoot)
-		}},
-		{Name: "networkd", Why: "the machine would come up without a network", Run: func(_ context.Context, host step.Host) error {
-			return wanted(host, "multi-user.target", "systemd-networkd.service")
-		}},
-		{Name: "firewall", Why: "the machine would come up open", Run: func(_ context.Context, host step.Host) error {
-			return wanted(host, "sysinit.target", nftables.Unit)
-		}},
-	}
-	for _, gone := range []struct{ name, pattern string }{
-		{"ssh-host-key", "/etc/ssh/ssh_host_*"},
-		{"snakeoil-key", "/etc/ssl/private/ssl-cert-snakeoil.key"},
-		{"authorized-key", "/root/.ssh"},
-		{"history", "/root/.bash_history"},
-		{"policy-rc.d", policyFile},
-		{"node-document", "/etc/cincbake/node.json"},
-		{"node-secrets", "/etc/cincbake/secrets.json"},
-		{"cloud-init-state", "/var/lib/cloud/*"},
-	} {
-		checks = append(checks, role.Check{Name: gone.name, Why: "it would be in every clone", Run: Absent(gone.pattern)})
-	}
-	return checks
-}
-
-// DisabledUnits returns a check that none of the units starts by itself: the agent starts them once it has decided how.
-func DisabledUnits(units ...string) role.Check {
-	return role.Check{
-		Name: "service-disabled", Why: "it would start before the agent has decided how",
-		Run: func(_ context.Context, host step.Host) error {
-			for _, unit := range units {
-				if err := wanted(host, "multi-user.target", unit); err == nil {
-					return fmt.Errorf("%s is enabled", unit)
-				}
-			}
-			return nil
-		},
-	}
-}
-
-func wanted(host step.Host, target, unit string) error {
-	_, err := host.Read("/etc/systemd/system/" + target + ".wants/" + unit)
-	return err
-}
-
-// Absent returns what a check runs to see that nothing matches the pattern, which is one of step.Absent.
-func Absent(pattern string) func(context.Context, step.Host) error {
-	return func(ctx context.Context, host step.Host) error {
-		gone, err := step.Absent{Path: pattern}.Check(ctx, step.NewRun(host))
-		if err == nil && !gone {
-			err = fmt.Errorf("found %s", pattern)
-		}
-		return err
 	}
 }

@@ -2,94 +2,36 @@ package base_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
-	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
-// baked is a machine after the bake, in memory: what verify wants to see is there, and nothing else.
-func baked() *step.Recorder {
-	host := step.NewRecorder()
-	for _, path := range []string{
-		role.AgentPath,
-		"/etc/systemd/system/multi-user.target.wants/" + role.UnitBoot,
-		"/etc/systemd/system/multi-user.target.wants/systemd-networkd.service",
-		"/etc/systemd/system/sysinit.target.wants/cincbake-firewall.service",
-		"/etc/machine-id",
-	} {
-		host.Entries[path] = step.Entry{Kind: step.KindFile}
-	}
-	return host
+func recipe() cluster.Recipe {
+	return cluster.Recipe{Format: cluster.RecipeFormat, Role: cluster.RolePostgres, Platform: cluster.OnPrem, OS: "debian-13", Arch: "amd64", PostgresVersion: 13}
 }
 
-func failing(host step.Host) (names []string) {
-	for _, check := range base.Verify() {
-		if err := check.Run(context.Background(), host); err != nil {
-			names = append(names, check.Name)
-		}
+func seal(t *testing.T) step.Plan {
+	t.Helper()
+	plan, err := base.Seal(recipe())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return names
-}
-
-// Each thing that must not be in an image is found by name, and gone once the machine was sealed.
-func TestPlantedIsFoundAndSealed(t *testing.T) {
-	if names := failing(baked()); len(names) > 0 {
-		t.Fatalf("a clean image fails %v", names)
-	}
-	for _, test := range []struct {
-		path   string
-		text   string
-		check  string
-		sealed bool // sealing mends it
-	}{
-		{"/etc/machine-id", "0123456789abcdef\n", "machine-id", true},
-		{"/etc/ssh/ssh_host_ed25519_key", "key", "ssh-host-key", true},
-		{"/etc/ssl/private/ssl-cert-snakeoil.key", "key", "snakeoil-key", true},
-		{"/root/.ssh", "", "authorized-key", true},
-		{"/root/.bash_history", "ls", "history", true},
-		{"/usr/sbin/policy-rc.d", "exit 101", "policy-rc.d", true},
-		{"/var/lib/cloud/instance", "", "cloud-init-state", true},
-		// A machine that has booted once is no source for an image: sealing does not hide that.
-		{"/etc/cincbake/node.json", "{}", "node-document", false},
-		{"/etc/cincbake/secrets.json", "{}", "node-secrets", false},
-	} {
-		t.Run(test.check, func(t *testing.T) {
-			host := baked()
-			host.Entries[test.path] = step.Entry{Kind: step.KindFile, Content: []byte(test.text)}
-			if names := failing(host); len(names) != 1 || names[0] != test.check {
-				t.Fatalf("planted %s: failing %v, want %s", test.path, names, test.check)
-			}
-			if _, err := base.Seal().Apply(context.Background(), host, nil); err != nil {
-				t.Fatal(err)
-			}
-			if names := failing(host); (len(names) == 0) != test.sealed {
-				t.Errorf("after sealing: failing %v", names)
-			}
-		})
-	}
-	for _, missing := range []struct{ path, check string }{
-		{role.AgentPath, "agent"},
-		{"/etc/systemd/system/multi-user.target.wants/" + role.UnitBoot, "agent"},
-		{"/etc/systemd/system/multi-user.target.wants/systemd-networkd.service", "networkd"},
-		{"/etc/systemd/system/sysinit.target.wants/cincbake-firewall.service", "firewall"},
-	} {
-		host := baked()
-		delete(host.Entries, missing.path)
-		if names := failing(host); len(names) != 1 || names[0] != missing.check {
-			t.Errorf("without %s: failing %v, want %s", missing.path, names, missing.check)
-		}
-	}
+	return plan
 }
 
 // Two bakes on two days must not differ, and what is no date must stay as it is.
 func TestSealFixesDates(t *testing.T) {
-	host := baked()
+	host := step.NewRecorder()
 	host.Entries["/etc/shadow"] = step.Entry{Kind: step.KindFile, Mode: 0o640, Content: []byte("root:*:20783:0:99999:7:::\netcd:!:::::::\n")}
 	host.Entries["/var/cache/debconf/config.dat"] = step.Entry{Kind: step.KindFile, Content: []byte("Name: x\nVariables:\n NEW = /tmp/postgresql-common.AbC123\n OLD = /etc/x\n")}
-	if _, err := base.Seal().Apply(context.Background(), host, nil); err != nil {
+	if _, err := seal(t).Apply(context.Background(), host, nil); err != nil {
 		t.Fatal(err)
 	}
 	shadow := host.Entries["/etc/shadow"]
@@ -99,20 +41,84 @@ func TestSealFixesDates(t *testing.T) {
 	if got := string(host.Entries["/var/cache/debconf/config.dat"].Content); strings.Contains(got, "AbC123") || !strings.Contains(got, "OLD") {
 		t.Errorf("config.dat is %q", got)
 	}
-	changed, err := base.Seal().Apply(context.Background(), host, nil)
+	changed, err := seal(t).Apply(context.Background(), host, nil)
 	if err != nil || changed != 0 {
 		t.Errorf("sealing twice changed %d steps, %v", changed, err)
 	}
 }
 
-func TestDisabledUnits(t *testing.T) {
-	host := baked()
-	check := base.DisabledUnits("etcd.service", "patroni.service")
-	if err := check.Run(context.Background(), host); err != nil {
-		t.Fatal(err)
+// Whatever site a machine was opened for, and wherever its packages came from before: once it is sealed, nothing tells.
+func TestTwoSitesMakeOneImage(t *testing.T) {
+	sealed := func(site cluster.Site, before map[string]string) map[string]step.Entry {
+		host := step.NewRecorder()
+		for path, text := range before {
+			host.Entries[path] = step.Entry{Kind: step.KindFile, Mode: 0o644, Content: []byte(text)}
+		}
+		open, err := base.Open(recipe(), site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, plan := range []step.Plan{open, seal(t)} {
+			if _, err := plan.Apply(t.Context(), host, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		files := map[string]step.Entry{}
+		for _, path := range host.Files() {
+			files[path] = host.Entries[path]
+		}
+		return files
 	}
-	host.Entries["/etc/systemd/system/multi-user.target.wants/patroni.service"] = step.Entry{Kind: step.KindSymlink}
-	if err := check.Run(context.Background(), host); err == nil || !strings.Contains(err.Error(), "patroni.service") {
-		t.Errorf("an enabled unit: %v", err)
+	own := sealed(cluster.Site{}, map[string]string{"/etc/apt/sources.list": "deb http://deb.debian.org/debian trixie main\n"})
+	other := sealed(
+		cluster.Site{Mirror: "https://mirror.example.com", Proxy: "http://proxy.example.com:3128", CACertificates: "-----BEGIN CERTIFICATE-----\n", Snapshot: "20261126T000000Z"},
+		map[string]string{"/etc/apt/sources.list.d/debian.sources": "Types: deb\n", "/etc/apt/mirrors/debian.list": "https://cdn.example.com\n"},
+	)
+	if diff := cmp.Diff(own, other); diff != "" {
+		t.Errorf("the site shows (-Debian's own +another):\n%s", diff)
+	}
+	sources := string(own["/etc/apt/sources.list.d/cincbake.sources"].Content)
+	for _, suite := range []string{"Suites: trixie\n", "Suites: bullseye-security\n", "URIs: http://deb.debian.org/debian\n"} {
+		if !strings.Contains(sources, suite) {
+			t.Errorf("the image's sources lack %q:\n%s", suite, sources)
+		}
+	}
+}
+
+func TestOpen(t *testing.T) {
+	site := cluster.Site{Mirror: "https://mirror.example.com", Proxy: "http://proxy.example.com:3128", CACertificates: "SITE\n"}
+	open := func(site cluster.Site) *step.Recorder {
+		host := step.NewRecorder()
+		host.Entries[base.SystemCAFile] = step.Entry{Kind: step.KindFile, Mode: 0o644, Content: []byte("SYSTEM\n")}
+		plan, err := base.Open(recipe(), site)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := plan.Apply(t.Context(), host, nil); err != nil {
+			t.Fatal(err)
+		}
+		return host
+	}
+	host := open(site)
+	conf := string(host.Entries["/etc/apt/apt.conf.d/99cincbake-site"].Content)
+	for _, line := range []string{`Acquire::https::Proxy "http://proxy.example.com:3128";`, `Acquire::https::CAInfo "/etc/apt/cincbake-site.pem";`} {
+		if !strings.Contains(conf, line) {
+			t.Errorf("apt is not told %s:\n%s", line, conf)
+		}
+	}
+	if got := string(host.Entries["/etc/apt/cincbake-site.pem"].Content); got != "SYSTEM\nSITE\n" {
+		t.Errorf("apt trusts %q", got)
+	}
+	if !strings.Contains(string(host.Entries["/etc/apt/sources.list.d/cincbake.sources"].Content), "https://mirror.example.com/debian-security") {
+		t.Error("the mirror is not used")
+	}
+	updates := func(host *step.Recorder) bool {
+		return slices.ContainsFunc(host.Ran, func(c step.Command) bool { return slices.Contains(c.Argv, "update") })
+	}
+	if !updates(host) || updates(open(cluster.Site{Offline: true})) {
+		t.Error("the package lists are to be read, but not without a network")
+	}
+	if _, err := base.Open(recipe(), cluster.Site{Snapshot: "yesterday"}); err == nil {
+		t.Error("yesterday was taken for a moment")
 	}
 }

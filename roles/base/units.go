@@ -4,10 +4,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 )
 
-const (
-	policyFile      = "/usr/sbin/policy-rc.d"
-	cloudConfigFile = "/etc/cloud/cloud.cfg.d/90-cincbake.cfg"
-)
+const cloudConfigFile = "/etc/cloud/cloud.cfg.d/90-cincbake.cfg"
 
 // cloudConfig is baked: it names the one datasource, so that nothing is probed for, and keeps only modules that a machine
 // which is never configured by hand needs.

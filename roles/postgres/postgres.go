@@ -71,7 +71,7 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Action: step.File{Path: "/etc/postgresql-common/createcluster.conf", Mode: 0o644, Content: []byte("create_main_cluster = false\n")},
 		},
 	}
-	plan = append(plan, suites(source)...)
+	plan = append(plan, pins(source)...)
 	shared, err := base.Bake(recipe)
 	if err != nil {
 		return nil, err
