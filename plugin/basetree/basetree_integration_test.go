@@ -54,7 +54,7 @@ func TestTwoSitesMakeOneTree(t *testing.T) {
 	for i, site := range []cluster.Site{{}, {Mirror: mirror.URL, Proxy: proxy.URL, CACertificates: mirror.CA}} {
 		base, err := Store{Dir: t.TempDir(), Say: t.Logf}.Take(t.Context(), Wanted{Recipe: recipe, Site: site})
 		must(t, err)
-		defer base.Leave()
+		defer func() { must(t, base.Leave()) }()
 		if manifests[i], err = images.Manifest(base.Tree()); err != nil {
 			t.Fatal(err)
 		}

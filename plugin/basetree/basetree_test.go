@@ -123,7 +123,7 @@ func TestCommand(t *testing.T) {
 		"mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory", "--architectures=amd64",
 		"--include=ca-certificates,cloud-init,dbus,iproute2,openssh-server,systemd,systemd-sysv",
 		`--setup-hook=mkdir -p "$1/etc/apt/apt.conf.d" && cp '/c/site'/apt.conf "$1/etc/apt/apt.conf.d/99zz-cincbake-site"`,
-		`--aptopt=Acquire::Retries "5"`, `--aptopt=APT::Install-Recommends "false"`,
+		`--aptopt=Acquire::Languages "none"`, `--aptopt=Acquire::Retries "5"`, `--aptopt=APT::Install-Recommends "false"`,
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
 		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 		"trixie", "/c/tree",
@@ -242,7 +242,7 @@ func TestTarball(t *testing.T) {
 				return
 			}
 			must(t, err)
-			defer base.Leave()
+			defer func() { must(t, base.Leave()) }()
 			if diff := cmp.Diff([]string{"hosts"}, names(t, filepath.Join(base.Tree(), "etc"))); diff != "" {
 				t.Error(diff)
 			}

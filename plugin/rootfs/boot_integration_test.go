@@ -132,7 +132,7 @@ func boot(t *testing.T, disk, seed, says string, more ...string) {
 		if bytes.Contains(text, []byte(says)) {
 			t.Logf("after %.0f s: %s", time.Since(began).Seconds(), lastLines(text))
 			cancel()
-			<-ended
+			_ = <-ended // it was killed
 			if end := rootEnd(t, overlay); end < 5<<30 {
 				t.Errorf("the root file system's partition ends at %d MB of 6 GB", end>>20)
 			}

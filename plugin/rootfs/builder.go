@@ -80,6 +80,8 @@ func (b *build) phases() []multistep.Step {
 		&phase{build: b, name: "preflight", run: b.preflight},
 		// Shared by all bakes of a system, so it is kept; the lock keeps others from taking it away meanwhile.
 		&phase{build: b, name: "base", title: "base system", run: b.takeBase, undo: b.leaveBase},
+		// What is not Debian's is kept too, so that the next bake does without its server.
+		&phase{build: b, name: "package", run: b.fetchPackage},
 		// Everything that is this bake's own lies in one folder, which is all there is to remove.
 		&phase{build: b, name: "workspace", run: b.openWorkspace, undo: b.closeWorkspace},
 		// The base stays untouched below an overlay, so that the next bake starts from it again.

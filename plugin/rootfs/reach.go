@@ -64,7 +64,7 @@ func reach(ctx context.Context, site cluster.Site, system cluster.OS) error {
 type statusError int
 
 func (s statusError) Error() string {
-	return fmt.Sprintf("it answers %d %s to dists/", int(s), http.StatusText(int(s)))
+	return fmt.Sprintf("the answer is %d %s", int(s), http.StatusText(int(s)))
 }
 
 func ask(ctx context.Context, client *http.Client, list string) error {

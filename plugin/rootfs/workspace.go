@@ -104,7 +104,7 @@ func (b *build) mount(ctx context.Context) error {
 	if err := b.packages().Layer(ctx, b.work.fetched(), b.base.Tree()); err != nil {
 		return fmt.Errorf("packages of earlier bakes: %w", err)
 	}
-	if err := b.cached(); err != nil {
+	if err := errors.Join(b.cached(), b.placePackage()); err != nil {
 		return err
 	}
 	options := strings.Join([]string{
