@@ -190,9 +190,9 @@ type booted struct {
 	in   role.Inputs
 }
 
-// bootAll boots the machines of a spec of testdata with the files that the role's Boot writes. The cluster forms when
+// bootAll boots the machines of a spec of testdata with the files that the role's Boot writes for that much memory. The cluster forms when
 // all of them run OpenSearch.
-func bootAll(t *testing.T, spec string) ([]*booted, *secrets.Bundle) {
+func bootAll(t *testing.T, spec string, memory uint64) ([]*booted, *secrets.Bundle) {
 	t.Helper()
 	b := baked(t)
 	host, err := machine.ThisHost()
@@ -223,7 +223,7 @@ func bootAll(t *testing.T, spec string) ([]*booted, *secrets.Bundle) {
 	var all []*booted
 	for _, node := range resolved.NodesOf(cluster.RoleOpenSearch) {
 		name := fmt.Sprintf("standin-%d.%s", os.Getpid(), node.Name)
-		m := &booted{host: host, in: inputs(t, resolved, bundle, node), Machine: machine.Machine{
+		m := &booted{host: host, in: inputs(t, resolved, bundle, node, memory), Machine: machine.Machine{
 			Unit: name, Dir: filepath.Join(t.TempDir(), node.Name), Tree: b.tree, Interface: "eth0", Port: fmt.Sprintf("vs-%d", node.Slot), Network: network,
 		}}
 		t.Cleanup(func() { m.remove(t) })
@@ -251,7 +251,7 @@ func (m *booted) remove(t *testing.T) {
 }
 
 // inputs is what a machine knows at its first boot, with its cluster about to form.
-func inputs(t *testing.T, r *cluster.Resolved, bundle *secrets.Bundle, self cluster.Node) role.Inputs {
+func inputs(t *testing.T, r *cluster.Resolved, bundle *secrets.Bundle, self cluster.Node, memory uint64) role.Inputs {
 	t.Helper()
 	scoped, err := bundle.Scope(self)
 	if err != nil {
@@ -259,7 +259,7 @@ func inputs(t *testing.T, r *cluster.Resolved, bundle *secrets.Bundle, self clus
 	}
 	in := role.Inputs{
 		Cluster: r, Self: self, Secrets: scoped, Peers: cluster.Peers{},
-		Facts: cluster.Facts{Hostname: self.Name, Addresses: []netip.Addr{self.Address}, MemoryBytes: 384 << 20, CPUs: 2},
+		Facts: cluster.Facts{Hostname: self.Name, Addresses: []netip.Addr{self.Address}, MemoryBytes: memory, CPUs: 2},
 	}
 	for _, n := range r.NodesOf(cluster.RoleOpenSearch) {
 		in.Joined.OpenSearch.InitialManagers = append(in.Joined.OpenSearch.InitialManagers, n.Name)

@@ -185,7 +185,7 @@ func (m *booted) health(t *testing.T) map[string]any {
 }
 
 func TestOneNode(t *testing.T) {
-	machines, bundle := bootAll(t, "one")
+	machines, bundle := bootAll(t, "one", 64<<30) // as the agent sees a large host from inside a container
 	node := machines[0]
 	t.Logf("ready %s after its machine started", node.ready(t))
 
@@ -218,7 +218,7 @@ func TestOneNode(t *testing.T) {
 		t.Errorf("a node's certificate: %d %v", status, err)
 	}
 	logged := node.journal()
-	for _, want := range []string{"a test fixture", "no TLS between nodes"} {
+	for _, want := range []string{"a test fixture", "no TLS between nodes", "the heap is 256 MiB instead of 31744"} {
 		if !strings.Contains(logged, want) {
 			t.Errorf("the journal does not say %q:\n%s", want, logged)
 		}
@@ -309,7 +309,7 @@ const index = `{"settings": {"analysis": {"analyzer": {"default": {"type": "whit
 		"data_bag": {"type": "keyword"}, "content": {"type": "text"}}}}`
 
 func TestThreeNodes(t *testing.T) {
-	machines, _ := bootAll(t, "three")
+	machines, _ := bootAll(t, "three", 384<<20)
 	begun := time.Now()
 	uuids := map[string]bool{}
 	for _, m := range machines {
