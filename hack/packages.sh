@@ -27,6 +27,7 @@ if [ "${2:-}" = integration ]; then
 		genisoimage # isoinfo reads a seed's image back
 		ovmf        # starts a disk by UEFI
 		maven       # fetches the OpenSearch that reads its configuration
+		postgresql  # a throw-away server for the stand-in of Cinc Server
 	)
 fi
 
