@@ -124,6 +124,11 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Action: step.File{Path: configFile, Mode: 0o600, Owner: role.UserOpenSearch, Content: []byte("# Written by cincbake at every boot.\n")},
 		},
 		step.Step{
+			Title:  "Empty OpenSearch's data",
+			Reason: "the package puts a switch of the performance analyzer among it",
+			Action: step.Absent{Path: "/var/lib/opensearch/*"},
+		},
+		step.Step{
 			Title:  "Remove OpenSearch's keystore",
 			Reason: "each machine makes its own at its first start; a baked one is the same in every clone",
 			Action: step.Absent{Path: keystore},
