@@ -132,7 +132,9 @@ func boot(t *testing.T, disk, seed, says string, more ...string) {
 		if bytes.Contains(text, []byte(says)) {
 			t.Logf("after %.0f s: %s", time.Since(began).Seconds(), lastLines(text))
 			cancel()
-			_ = <-ended // it was killed
+			if err := <-ended; err == nil {
+				t.Error("the machine switched itself off")
+			}
 			if end := rootEnd(t, overlay); end < 5<<30 {
 				t.Errorf("the root file system's partition ends at %d MB of 6 GB", end>>20)
 			}
