@@ -78,8 +78,14 @@ func (r rule) matches(o observed) bool {
 		want is
 		got  bool
 	}{
-		{r.running, o.running}, {r.sentinel, o.sentinel}, {r.secrets, o.secrets}, {r.key, o.key},
-		{r.databases, o.databases}, {r.users, o.users}, {r.half, o.half}, {r.pivotal, o.pivotal},
+		{r.running, o.running},
+		{r.sentinel, o.sentinel},
+		{r.secrets, o.secrets},
+		{r.key, o.key},
+		{r.databases, o.databases},
+		{r.users, o.users},
+		{r.half, o.half},
+		{r.pivotal, o.pivotal},
 	} {
 		if !pair.want.accepts(pair.got) {
 			return false

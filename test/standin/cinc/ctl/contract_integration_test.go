@@ -49,7 +49,7 @@ func postgres(t *testing.T) server {
 	}
 	uid, _ := strconv.Atoi(owner.Uid)
 	gid, _ := strconv.Atoi(owner.Gid)
-	dir, err := os.MkdirTemp("", "cinc-standin-pg-") // t.TempDir is root's alone
+	dir, err := os.MkdirTemp("", "cinc-standin-pg-") //nolint:usetesting // t.TempDir is root's alone
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -362,13 +362,13 @@ func TestContract(t *testing.T) {
 			m.configure(t, lines)
 			files := map[string]string{}
 			if row.pem {
-				files[m.layout.pivotal()] = fullSecrets["chef-server"]["superuser_key"]
+				files[m.pivotal()] = fullSecrets["chef-server"]["superuser_key"]
 			}
 			if row.running {
-				files[m.layout.running()] = `{"private_chef":{"postgresql":{"external":true},"bookshelf":{"storage_type":"sql"}}}`
+				files[m.running()] = `{"private_chef":{"postgresql":{"external":true},"bookshelf":{"storage_type":"sql"}}}`
 			}
 			if row.sentinel {
-				files[m.layout.sentinel()] = ""
+				files[m.sentinel()] = ""
 			}
 			for path, content := range files {
 				if err := write(path, []byte(content), 0o600); err != nil {
@@ -434,7 +434,7 @@ func prepare(t *testing.T, s server, state string, secrets map[string]map[string
 func (m machine) left(t *testing.T, s server) leaves {
 	t.Helper()
 	got := leaves{
-		Running: exists(m.layout.running()), Sentinel: exists(m.layout.sentinel()), Level: exists(m.layout.level()), Pem: exists(m.layout.pivotal()),
+		Running: exists(m.running()), Sentinel: exists(m.sentinel()), Level: exists(m.level()), Pem: exists(m.pivotal()),
 	}
 	secrets, err := loadStore(m.store())
 	if err != nil {
@@ -479,7 +479,7 @@ func (m machine) checkStore(t *testing.T, before []byte) {
 			}
 		}
 	}
-	for _, path := range []string{m.store(), m.layout.running()} {
+	for _, path := range []string{m.store(), m.running()} {
 		info, err := os.Stat(path)
 		if err != nil {
 			t.Fatal(err)
@@ -488,7 +488,7 @@ func (m machine) checkStore(t *testing.T, before []byte) {
 			t.Errorf("%s is %o", path, info.Mode().Perm())
 		}
 	}
-	content, err := os.ReadFile(m.layout.running())
+	content, err := os.ReadFile(m.running())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func (f *front) reload() error {
 }
 
 func (f *front) tls() *tls.Config {
-	return &tls.Config{
+	return &tls.Config{ //nolint:gosec // it shows what Cinc Server shows
 		MinVersion: tls.VersionTLS12, MaxVersion: tls.VersionTLS12, // Cinc Server's default speaks nothing newer
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			if pair := f.certificate.Load(); pair != nil {
@@ -124,7 +124,7 @@ func redirect(w http.ResponseWriter, r *http.Request) {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusMovedPermanently)
+	http.Redirect(w, r, "https://"+host+r.URL.RequestURI(), http.StatusMovedPermanently) //nolint:gosec // nginx does the same
 }
 
 // probesOf asks goiardi, the database and the search.

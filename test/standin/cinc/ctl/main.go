@@ -23,7 +23,8 @@ const label = "STAND-IN for tests, not Cinc Server: "
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	os.Exit(run(ctx, os.Args[1:], invocation{out: os.Stdout, wait: time.Second, newest: newest, memory: memory(), system: system, owner: goiardiIDs}, os.Stderr))
+	i := invocation{out: os.Stdout, wait: time.Second, newest: newest, memory: memory(), system: system, owner: goiardiIDs}
+	os.Exit(run(ctx, os.Args[1:], i, os.Stderr)) //nolint:forbidigo // this is main
 }
 
 // invocation is what a subcommand works with.

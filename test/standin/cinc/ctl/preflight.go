@@ -204,7 +204,7 @@ func otherChecks() []check {
 		}},
 		{pairIncomplete, func(r *reconfiguration) bool {
 			certificate, key := r.config.text("nginx", "ssl_certificate", ""), r.config.text("nginx", "ssl_certificate_key", "")
-			return (certificate == "") != (key == "") || certificate != "" && !(exists(certificate) && exists(key))
+			return certificate+key != "" && (!exists(certificate) || !exists(key))
 		}},
 		{storageChanged, func(r *reconfiguration) bool {
 			return r.previous != nil && storage(r.previous) != storage(r.config)

@@ -58,7 +58,7 @@ func TestRefusals(t *testing.T) {
 			m.configure(t, append(lines, row.with...))
 			m.put(t, seedSecrets)
 			if row.later {
-				if err := write(m.layout.running(), []byte(`{"private_chef":{"postgresql":{"external":true},"bookshelf":{"storage_type":"sql"}}}`), 0o600); err != nil {
+				if err := write(m.running(), []byte(`{"private_chef":{"postgresql":{"external":true},"bookshelf":{"storage_type":"sql"}}}`), 0o600); err != nil {
 					t.Fatal(err)
 				}
 			}
