@@ -168,8 +168,8 @@ func (c *Catalogue) entry(role cluster.Role, folder string) Entry {
 	return e
 }
 
-// check reads the whole artefact and compares it with its record.
-func (e Entry) check(a Artefact) error {
+// Check reads an artefact's whole file and compares it with its record.
+func (e Entry) Check(a Artefact) error {
 	got, err := measure(filepath.Join(e.Dir, a.File))
 	if err == nil && got.SHA256 != a.SHA256 {
 		err = fmt.Errorf("%s has sha256 %s, its record says %s", filepath.Join(e.Dir, a.File), got.SHA256, a.SHA256)

@@ -133,7 +133,7 @@ func merge(old Entry, draft string, record Record) error {
 	artefacts := slices.Clone(kept.Artefacts)
 	for _, added := range record.Artefacts {
 		i := slices.IndexFunc(artefacts, func(a Artefact) bool { return a.Kind == added.Kind && a.Region == added.Region })
-		if i >= 0 && (artefacts[i].File == "" || old.check(artefacts[i]) == nil) && added.ID == artefacts[i].ID {
+		if i >= 0 && (artefacts[i].File == "" || old.Check(artefacts[i]) == nil) && added.ID == artefacts[i].ID {
 			continue
 		}
 		if added.File != "" {

@@ -25,6 +25,9 @@ func TryOverlay(string) error { return errElsewhere }
 // Unpack unpacks an image.
 func Unpack(context.Context, string, string, string) error { return errElsewhere }
 
+// UnpackInto needs Linux.
+func UnpackInto(context.Context, string, string, string) error { return errElsewhere }
+
 func (m Machine) launch(context.Context, Host, []string) (launched, error) {
 	return launched{}, errElsewhere
 }

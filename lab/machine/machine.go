@@ -93,6 +93,25 @@ func (m Machine) keepSeed(write func(dir string) error) error {
 	return errors.Join(err, os.RemoveAll(fresh))
 }
 
+// Put writes a file of root's on the root disk of a machine that is stopped; its folders are made as a system's own are.
+func (m Machine) Put(path string, content []byte, mode fs.FileMode) error {
+	at := filepath.Join(m.upper(), path)
+	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(at, content, 0o600), os.Chmod(at, mode))
+}
+
+// Read returns what the machine wrote into a file of its root disk.
+func (m Machine) Read(path string) ([]byte, error) {
+	root, err := os.OpenRoot(m.upper()) // no link of the machine's leads out of it
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.ReadFile(path)
+}
+
 // Renew takes away everything that the machine ever wrote, its data disk too, and lays it out anew with the very seed
 // that it first had. The machine must be stopped.
 func (m Machine) Renew() error {

@@ -13,30 +13,34 @@ import (
 	"github.com/cincbake/cincbake/images/archive"
 )
 
-// Unpack unpacks an image into a folder that does not exist yet: whole, or not at all. The file must have that SHA-256, in
-// hexadecimal.
+// Unpack unpacks an image into a folder that does not exist yet: whole and on its disk, or not at all. The file must have
+// that SHA-256, in hexadecimal.
 func Unpack(ctx context.Context, file, sum, folder string) error {
-	packed, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	defer packed.Close()
-	err = buildBeside(folder, 0o755, func(dir string) error {
-		read := sha256.New()
-		tee := io.TeeReader(packed, read)
-		if err := archive.Unpack(ctx, tee, dir); err != nil {
+	return buildBeside(folder, 0o755, func(dir string) error {
+		if err := UnpackInto(ctx, file, sum, dir); err != nil {
 			return err
-		}
-		if _, err := io.Copy(io.Discard, tee); err != nil { // what follows the archive counts too
-			return err
-		}
-		if got := hex.EncodeToString(read.Sum(nil)); got != sum {
-			return fmt.Errorf("%s has the SHA-256 %s, its record says %s: bake it again", file, got, sum)
 		}
 		return syncFileSystem(dir)
 	})
+}
+
+// UnpackInto unpacks an image into an empty folder, for somebody who throws it away when anything goes wrong.
+func UnpackInto(ctx context.Context, file, sum, dir string) error {
+	packed, err := os.Open(file)
 	if err != nil {
 		return fmt.Errorf("unpacking an image: %w", err)
+	}
+	defer packed.Close()
+	read := sha256.New()
+	tee := io.TeeReader(packed, read)
+	if err := archive.Unpack(ctx, tee, dir); err != nil {
+		return fmt.Errorf("unpacking an image: %w", err)
+	}
+	if _, err := io.Copy(io.Discard, tee); err != nil { // what follows the archive counts too
+		return fmt.Errorf("unpacking an image: %w", err)
+	}
+	if got := hex.EncodeToString(read.Sum(nil)); got != sum {
+		return fmt.Errorf("%s has the SHA-256 %s, its record says %s: bake it again", file, got, sum)
 	}
 	return nil
 }
