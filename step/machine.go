@@ -175,16 +175,19 @@ func (m Machine) Run(ctx context.Context, command Command) (Output, error) {
 	return out, failure
 }
 
-// tail returns the last lines of what a program printed: what went wrong is on standard error where there is one.
+// tail returns the last lines of what a program printed: those of standard error, where programs say what went wrong, and
+// before them as many of standard output as there is room for, since some say only there why.
 func tail(out Output) []string {
-	text := out.Stderr
-	if len(bytes.TrimSpace(text)) == 0 {
-		text = out.Stdout
-	}
-	rows := strings.Split(strings.TrimSpace(string(text)), "\n")
-	if len(rows) == 1 && rows[0] == "" {
+	rows := append(lastOf(out.Stdout), lastOf(out.Stderr)...)
+	return rows[max(0, len(rows)-lastRows):]
+}
+
+func lastOf(text []byte) []string {
+	trimmed := strings.TrimSpace(string(text))
+	if trimmed == "" {
 		return nil
 	}
+	rows := strings.Split(trimmed, "\n")
 	return rows[max(0, len(rows)-lastRows):]
 }
 

@@ -125,7 +125,7 @@ func TestCommand(t *testing.T) {
 		`--setup-hook=mkdir -p "$1/etc/apt/apt.conf.d" && cp '/c/site'/apt.conf "$1/etc/apt/apt.conf.d/99zz-cincbake-site"`,
 		`--aptopt=Acquire::Languages "none"`, `--aptopt=Acquire::Retries "5"`, `--aptopt=APT::Install-Recommends "false"`,
 		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-include=/usr/share/doc/*/copyright",
-		"--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+		"--dpkgopt=path-exclude=/usr/share/man/*/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
 		"trixie", "/c/tree",
 		"deb https://mirror.example.com/debian trixie main",
 		"deb https://mirror.example.com/debian trixie-updates main",

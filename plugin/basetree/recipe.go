@@ -45,7 +45,8 @@ func For(system cluster.OS, arch string, boots bool) Recipe {
 		// A server's image is read by nobody; licences stay.
 		Dpkg: []string{
 			"path-exclude=/usr/share/doc/*", "path-include=/usr/share/doc/*/copyright",
-			"path-exclude=/usr/share/man/*", "path-exclude=/usr/share/locale/*",
+			// The manuals' directories stay: packages such as Java's link into them when they are configured.
+			"path-exclude=/usr/share/man/*/*", "path-exclude=/usr/share/locale/*",
 		},
 	}
 	if boots {
