@@ -162,7 +162,7 @@ func newMachine(t *testing.T) machine {
 	}}
 	schema, err := os.ReadFile(goiardiSchema)
 	if err != nil {
-		schema = []byte("CREATE SCHEMA goiardi;\nCREATE TABLE goiardi.users (id bigserial, name text, displayname text, admin boolean, public_key text, created_at timestamptz, updated_at timestamptz);\n" +
+		schema = []byte("CREATE SCHEMA goiardi;\nCREATE TABLE goiardi.users (id bigserial, name text, displayname text, admin boolean, public_key text, passwd text, salt bytea, created_at timestamptz, updated_at timestamptz);\n" +
 			"COMMENT ON EXTENSION plpgsql IS 'not the owner''s';\nCREATE TABLE goiardi.organizations (id bigint, name text);\nCOPY goiardi.organizations (id, name) FROM stdin;\n1\tdefault\n\\.\n\n")
 	}
 	for path, content := range map[string]string{

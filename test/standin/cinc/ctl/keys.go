@@ -36,7 +36,7 @@ func tellGoiardi(ctx context.Context, tx pgx.Tx) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM goiardi.users WHERE name = 'pivotal'`); err != nil || public == "" {
 		return err
 	}
-	_, err = tx.Exec(ctx, `INSERT INTO goiardi.users (name, displayname, admin, public_key, created_at, updated_at) VALUES ('pivotal', 'pivotal', true, $1, now(), now())`, public)
+	_, err = tx.Exec(ctx, `INSERT INTO goiardi.users (name, displayname, admin, public_key, passwd, salt, created_at, updated_at) VALUES ('pivotal', 'pivotal', true, $1, '', '', now(), now())`, public)
 	return err
 }
 
