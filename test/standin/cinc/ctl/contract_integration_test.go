@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -157,8 +158,13 @@ func newMachine(t *testing.T) machine {
 	printed := &bytes.Buffer{}
 	m := machine{printed: printed, invocation: invocation{
 		layout: layout{root}, out: printed, wait: time.Millisecond, newest: 99, memory: 8 << 30,
-		system: func(context.Context, ...string) error { return nil },
-		owner:  func() (int, int, error) { return os.Getuid(), os.Getgid(), nil },
+		system: func(_ context.Context, argv ...string) error {
+			if argv[1] == "is-active" {
+				return errors.New("there is no systemd in a test")
+			}
+			return nil
+		},
+		owner: func() (int, int, error) { return os.Getuid(), os.Getgid(), nil },
 	}}
 	schema, err := os.ReadFile(goiardiSchema)
 	if err != nil {

@@ -236,21 +236,28 @@ func (r *reconfiguration) makeCertificate() error {
 	)
 }
 
-// startServices enables the unit and starts it; services that run already read what is new.
+// startServices enables the unit and starts it, and waits until it does what it is told; services that ran already start anew
+// with what was written.
 func (r *reconfiguration) startServices(ctx context.Context) error {
+	active := []string{"systemctl", "is-active", "--quiet", unit}
+	order := "status "
+	if r.system(ctx, active...) == nil {
+		order = "restart "
+	}
 	for _, argv := range [][]string{{"systemctl", "daemon-reload"}, {"systemctl", "enable", unit}, {"systemctl", "start", unit}} {
 		if err := r.system(ctx, argv...); err != nil {
 			return err
 		}
 	}
-	if !exists(r.socket()) {
-		return nil // systemd was told not to start it yet
+	if r.system(ctx, active...) != nil {
+		return nil // something keeps it from starting yet, and systemd says nothing of it
 	}
-	if _, err := r.tell(ctx, "restart opscode-erchef"); err != nil {
-		return err
+	for _, name := range []string{"opscode-erchef", "nginx"} {
+		if _, err := r.tell(ctx, order+name); err != nil {
+			return err
+		}
 	}
-	_, err := r.tell(ctx, "hup nginx")
-	return err
+	return nil
 }
 
 // saveRunning says that everything went well.

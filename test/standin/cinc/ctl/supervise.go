@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -88,24 +89,29 @@ func (s *service) state() string {
 
 // supervise runs goiardi and the front until it is told to end.
 func supervise(ctx context.Context, i invocation) error {
-	config, secrets, err := i.load()
-	if err != nil {
-		return err
-	}
 	if !exists(i.goiardi()) {
 		return errors.New("nothing to run: cinc-server-ctl reconfigure comes first")
 	}
-	search, err := searchOf(config, secrets, i.layout)
-	if err != nil {
-		return err
-	}
-	f := newFront(i.layout, config, probesOf(serverOf(config, secrets), secrets, search), &url.URL{Scheme: "http", Host: "127.0.0.1:" + strconv.Itoa(goiardiPort)})
 	all := map[string]*service{}
 	for _, name := range services() {
 		all[name] = &service{run: func(ctx context.Context) error { <-ctx.Done(); return nil }, hup: func() error { return nil }}
 	}
 	all["opscode-erchef"].run = func(ctx context.Context) error { return i.runGoiardi(ctx) }
-	all["nginx"].run, all["nginx"].hup = func(ctx context.Context) error { return f.serve(ctx) }, f.reload
+	var current atomic.Pointer[front]
+	all["nginx"].run = func(ctx context.Context) error {
+		f, err := i.newFront() // with what the last reconfigure wrote
+		if err != nil {
+			return err
+		}
+		current.Store(f)
+		return f.serve(ctx)
+	}
+	all["nginx"].hup = func() error {
+		if f := current.Load(); f != nil {
+			return f.reload()
+		}
+		return nil // it reads everything when it starts
+	}
 	if err := os.Remove(i.socket()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -144,6 +150,20 @@ func supervise(ctx context.Context, i invocation) error {
 	return nil
 }
 
+// newFront reads what the front needs.
+func (i invocation) newFront() (*front, error) {
+	config, secrets, err := i.load()
+	if err != nil {
+		return nil, err
+	}
+	search, err := searchOf(config, secrets, i.layout)
+	if err != nil {
+		return nil, err
+	}
+	api := &url.URL{Scheme: "http", Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(goiardiPort))}
+	return newFront(i.layout, config, probesOf(serverOf(config, secrets), secrets, search), api), nil
+}
+
 // obey does "VERB SERVICE", and answers "ok" and more, or what is wrong.
 func obey(ctx context.Context, all map[string]*service, order string) string {
 	verb, name, _ := strings.Cut(order, " ")
@@ -173,9 +193,13 @@ func obey(ctx context.Context, all map[string]*service, order string) string {
 	return "ok " + s.state()
 }
 
-// tell gives the supervisor an order.
-func (l layout) tell(ctx context.Context, order string) (string, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", l.socket())
+// tell gives the supervisor an order. One that systemd has just started needs a moment.
+func (i invocation) tell(ctx context.Context, order string) (string, error) {
+	var conn net.Conn
+	err := retry(ctx, i.wait/10, 5, func() (err error) {
+		conn, err = (&net.Dialer{}).DialContext(ctx, "unix", i.socket())
+		return err
+	})
 	if err != nil {
 		return "", fmt.Errorf("the supervisor does not run: systemctl start %s: %w", unit, err)
 	}
