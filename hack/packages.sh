@@ -16,7 +16,11 @@ packages=(
 	dosfstools              # its EFI system partition
 	mtools                  # and what is in that
 	qemu-utils              # a disk becomes qcow2
+	xorriso                 # the seed of a machine that bakes itself is a CD
 	qemu-system-x86         # Packer's qemu builder, and starting finished disks
+	maven                   # fetches the OpenSearch of the stand-in package
+	gcc                     # and builds its preload
+	libc6-dev
 	zstd                    # looking into an image by hand
 	ca-certificates
 )
@@ -26,7 +30,6 @@ if [ "${2:-}" = integration ]; then
 		chromium    # opens the graph's page
 		genisoimage # isoinfo reads a seed's image back
 		ovmf        # starts a disk by UEFI
-		maven       # fetches the OpenSearch that reads its configuration
 		postgresql  # a throw-away server for the stand-in of Cinc Server
 	)
 fi

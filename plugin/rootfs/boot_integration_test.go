@@ -3,21 +3,19 @@
 package rootfs
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	packersdk "github.com/hashicorp/packer-plugin-sdk/packer"
 
 	"github.com/cincbake/cincbake/images"
 	rolebaker "github.com/cincbake/cincbake/plugin/provision"
+	"github.com/cincbake/cincbake/test/vm"
 )
 
 // role runs the provisioner cincbake-role, as Packer would.
@@ -93,7 +91,10 @@ func TestDiskBoots(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			boot(t, disk, filepath.Join(dir, "seeds/lb-1.iso"), "cincbake: ready\r\n", tt.args...)
+			overlay, _ := vm.Boot(t, disk, filepath.Join(dir, "seeds/lb-1.iso"), "cincbake: ready\r\n", tt.args...)
+			if end := rootEnd(t, overlay); end < 8<<30 {
+				t.Errorf("the root file system's partition ends at %d MB of 9 GB", end>>20)
+			}
 		})
 	}
 }
@@ -101,51 +102,6 @@ func TestDiskBoots(t *testing.T) {
 func exists(name string) bool {
 	_, err := os.Stat(name)
 	return err == nil
-}
-
-// bootWithin is how long a machine may take: emulated, on a busy host.
-const bootWithin = 4 * time.Minute
-
-// boot starts a machine on a copy of the disk that is larger than it, and waits until its console says something.
-func boot(t *testing.T, disk, seed, says string, more ...string) {
-	t.Helper()
-	overlay, console := filepath.Join(t.TempDir(), "overlay.qcow2"), filepath.Join(t.TempDir(), "console")
-	if out, err := exec.CommandContext(t.Context(), "qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", disk, overlay, "6G").CombinedOutput(); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), bootWithin)
-	defer cancel()
-	var complaints bytes.Buffer
-	// "pc", because Debian's kernel for clouds has no driver for the CD of a "q35".
-	machine := exec.CommandContext(ctx, "qemu-system-x86_64", append([]string{
-		"-machine", "pc", "-accel", "tcg", "-m", "1024", "-smp", "1", "-display", "none", "-monitor", "none", "-no-reboot",
-		"-serial", "file:" + console, "-drive", "if=virtio,file=" + overlay, "-cdrom", seed,
-		"-netdev", "user,id=net,net=10.20.0.0/24,host=10.20.0.1,restrict=on", "-device", "virtio-net-pci,netdev=net",
-	}, more...)...)
-	machine.Stdout, machine.Stderr = &complaints, &complaints
-	must(t, machine.Start())
-	ended := make(chan error, 1)
-	go func() { ended <- machine.Wait() }()
-	began := time.Now()
-	for {
-		text, _ := os.ReadFile(console) // it is not there at once
-		if bytes.Contains(text, []byte(says)) {
-			t.Logf("after %.0f s: %s", time.Since(began).Seconds(), lastLines(text))
-			cancel()
-			if err := <-ended; err == nil {
-				t.Error("the machine switched itself off")
-			}
-			if end := rootEnd(t, overlay); end < 5<<30 {
-				t.Errorf("the root file system's partition ends at %d MB of 6 GB", end>>20)
-			}
-			return
-		}
-		select {
-		case err := <-ended:
-			t.Fatalf("the machine ended (%v, %v) without %q: %s\n%s", err, context.Cause(ctx), says, complaints.String(), lastLines(text))
-		case <-time.After(500 * time.Millisecond):
-		}
-	}
 }
 
 // rootEnd is where the root file system's partition ends, in bytes: the last of the three in the table.
@@ -158,10 +114,4 @@ func rootEnd(t *testing.T, disk string) uint64 {
 	content, err := os.ReadFile(table)
 	must(t, err)
 	return binary.LittleEndian.Uint64(content[2*512+2*128+40:]) * 512
-}
-
-// lastLines is the end of what a console shows.
-func lastLines(text []byte) string {
-	lines := strings.Split(strings.TrimSpace(strings.ToValidUTF8(string(text), "")), "\n")
-	return fmt.Sprint(strings.Join(lines[max(0, len(lines)-12):], "\n"))
 }

@@ -1,0 +1,94 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cincbake/cincbake/images/disk"
+	"github.com/cincbake/cincbake/test/vm"
+)
+
+// TestQEMU bakes a role in a virtual machine, by the qemu builder itself, and boots the disk that it made with the seed that
+// render writes. The processor is emulated: KVM can't be counted on. (That disks of the builder cincbake-rootfs boot, by
+// BIOS and by UEFI, is among the plugin's integration tests.)
+func TestQEMU(t *testing.T) {
+	b := newWorkbench(t)
+	t.Cleanup(func() { t.Logf("figures:\n  %s", strings.Join(b.figures, "\n  ")) })
+	for program, install := range map[string]string{"qemu-system-x86_64": "qemu-system-x86", "qemu-img": "qemu-utils", "xorriso": "xorriso"} {
+		_, err := exec.LookPath(program)
+		require(t, err == nil, program, "apt-get install "+install)
+	}
+	b.must(t, time.Minute, "init", b.dir)
+	b.must(t, time.Minute, "secrets", "init")
+	b.must(t, time.Minute, "render", "--out", "seeds", "--format", "iso", "--node", "lb-1")
+
+	cloud := b.cloudImage(t)
+	began := time.Now()
+	b.must(t, 20*time.Minute, "bake", "lb", "--builder", "qemu", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images,
+		"--var", "iso_url="+cloud, "--var", "iso_checksum=sha256:"+sumOf(t, cloud), "--var", "accelerator=tcg")
+	b.figure(t, "lb by the qemu builder, emulated: %.0f s", time.Since(began).Seconds())
+
+	var made string
+	for _, i := range ask[[]struct {
+		ID     string `json:"id"`
+		Record record `json:"record"`
+	}](t, b, time.Minute, "images", "list", "--images", b.images) {
+		if len(i.Record.Artefacts) == 1 && i.Record.Artefacts[0].Kind == "qcow2" {
+			made = filepath.Join(b.images, i.ID, i.Record.Artefacts[0].File)
+		}
+	}
+	if made == "" {
+		t.Fatal("the catalogue holds no disk")
+	}
+	_, took := vm.Boot(t, made, filepath.Join(b.dir, "seeds/lb-1.iso"), "cincbake: ready\r\n")
+	b.figure(t, "its disk until the agent is ready, emulated: %.0f s", took.Seconds())
+}
+
+// cloudImage makes a disk as a cloud's own: a Debian that boots, with cloud-init, and nothing of ours. Its system is the one
+// that a bake of disks starts from.
+func (b *bench) cloudImage(t *testing.T) string {
+	t.Helper()
+	b.must(t, 10*time.Minute, "bake", "lb", "--format", "rootfs,qcow2", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images+"-rootfs")
+	bases, err := filepath.Glob("/var/cache/cincbake/base/debian-13-amd64-*/*/tree/boot/grub/grub.cfg")
+	if err != nil || len(bases) == 0 {
+		t.Fatalf("no base system with a kernel: %v", err)
+	}
+	scratch := t.TempDir()
+	tree := filepath.Join(scratch, "tree")
+	for _, argv := range [][]string{
+		{"cp", "-a", "--reflink=auto", filepath.Dir(filepath.Dir(filepath.Dir(bases[len(bases)-1]))), tree},
+		{"systemctl", "--root=" + tree, "enable", "systemd-networkd"}, // as the clouds' images have it
+	} {
+		if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", argv, err, out)
+		}
+	}
+	image := filepath.Join(scratch, "cloud.qcow2")
+	if err := (disk.Disk{Tree: tree, Size: 4 << 30, Time: time.Now(), Scratch: scratch}).Make(t.Context(), image); err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func sumOf(t *testing.T, name string) string {
+	t.Helper()
+	file, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		t.Fatal(err)
+	}
+	return hex.EncodeToString(sum.Sum(nil))
+}
