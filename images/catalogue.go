@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/images/flock"
 )
 
 const (
@@ -106,9 +111,12 @@ func (c *Catalogue) Find(ctx context.Context, role cluster.Role, recipeDigest st
 		ErrNotFound, c.dir, role, role)
 }
 
-// Show returns the one image that is meant: by its id, the beginning of its digits or its whole content digest. None is
-// ErrNotFound; several are an error that names them.
+// Show returns the one image that is meant: by its id, the beginning of its digits, its whole content digest, or a role's
+// channel, like postgres@stable. None is ErrNotFound; several are an error that names them.
 func (c *Catalogue) Show(ctx context.Context, name string) (Entry, error) {
+	if role, channel, ok := strings.Cut(name, "@"); ok {
+		return c.Channel(cluster.Role(role), channel)
+	}
 	all, err := c.List(ctx)
 	if err != nil {
 		return Entry{}, err
@@ -180,4 +188,45 @@ func (e Entry) Check(a Artefact) error {
 // id is where the catalogue keeps the image of a record.
 func id(r Record) string {
 	return string(r.Role) + "/" + strings.TrimPrefix(r.ContentDigest, "sha256:")[:idDigits]
+}
+
+// Manifest returns what the image's content digest is over. An image that came without one is ErrNotFound.
+func (e Entry) Manifest() ([]string, error) {
+	packed, err := os.Open(filepath.Join(e.Dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s has no manifest: bake it again", ErrNotFound, e.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer packed.Close()
+	reader, err := zstd.NewReader(packed, zstd.WithDecoderMaxMemory(1<<30))
+	if err != nil {
+		return nil, err
+	}
+	defer reader.Close()
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("the manifest of %s: %w", e.ID, err)
+	}
+	lines := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
+	if digest := DigestOf(lines); digest != e.Record.ContentDigest {
+		return nil, fmt.Errorf("the manifest of %s is of content %s, its record says %s", e.ID, digest, e.Record.ContentDigest)
+	}
+	return lines, nil
+}
+
+// SetBooted writes down when the image booted on trial.
+func (c *Catalogue) SetBooted(ctx context.Context, image Entry, when time.Time) (_ Entry, err error) {
+	lock, err := flock.Exclusive(ctx, filepath.Join(c.dir, lockName))
+	if err != nil {
+		return Entry{}, err
+	}
+	defer func() { err = errors.Join(err, lock.Release()) }()
+	e := c.entry(image.Record.Role, filepath.Base(image.Dir)) // it may have changed meanwhile
+	if e.Err != nil {
+		return e, e.Err
+	}
+	e.Record.Booted = when.UTC().Truncate(time.Second)
+	return e, putRecord(e.Dir, e.Record)
 }

@@ -23,12 +23,36 @@ func open(t *testing.T) *Catalogue {
 	return c
 }
 
-// writer streams content and then tells the record.
-func writer(content string, record Record) func(io.Writer) (Record, error) {
-	return func(w io.Writer) (Record, error) {
-		_, err := io.WriteString(w, content)
-		return record, err
+// writer streams content as the tree of files, and then tells the record.
+func writer(content string, record Record) func(*Draft) (Record, error) { return as(KindRootfs, content, record) }
+
+func as(kind Kind, content string, record Record) func(*Draft) (Record, error) {
+	return func(draft *Draft) (Record, error) {
+		return record, draft.Stream(kind, func(w io.Writer) error {
+			_, err := io.WriteString(w, content)
+			return err
+		})
 	}
+}
+
+// content reads an image's file.
+func content(t *testing.T, e Entry, kind Kind) string {
+	t.Helper()
+	file, _, err := e.File(kind)
+	must(t, err)
+	text, err := os.ReadFile(file)
+	must(t, err)
+	return string(text)
+}
+
+// intact tells whether every file of an image is what its record says.
+func intact(e Entry) error {
+	for _, a := range e.Record.Artefacts {
+		if err := e.Check(a); err != nil {
+			return err
+		}
+	}
+	return e.Err
 }
 
 func ids(entries []Entry) []string {
@@ -49,12 +73,10 @@ func TestCatalogueListsNewestFirst(t *testing.T) {
 	for _, r := range []Record{old, newer} {
 		e, err := c.Add(t.Context(), writer("image of "+string(r.Role), r))
 		must(t, err)
-		content, err := os.ReadFile(e.File())
-		must(t, err)
-		if string(content) != "image of "+string(r.Role) || e.Record.Bytes != int64(len(content)) {
-			t.Errorf("%s holds %q, its record says %d bytes", e.File(), content, e.Record.Bytes)
+		if got := content(t, e, KindRootfs); got != "image of "+string(r.Role) || e.Record.Artefacts[0].Bytes != int64(len(got)) {
+			t.Errorf("%s holds %q, its record says %d bytes", e.ID, got, e.Record.Artefacts[0].Bytes)
 		}
-		if err := e.check(); err != nil {
+		if err := intact(e); err != nil {
 			t.Error(err)
 		}
 	}
@@ -72,8 +94,8 @@ func TestCatalogueReportsBrokenImages(t *testing.T) {
 		says  string
 	}{
 		{"no record", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, recordName))) }, "no record"},
-		{"no image", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, imageName))) }, "no image"},
-		{"half an image", func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, imageName), 1)) }, "its record says"},
+		{"no image", func(t *testing.T, dir string) { must(t, os.Remove(filepath.Join(dir, fileNames[KindRootfs]))) }, "no image"},
+		{"half an image", func(t *testing.T, dir string) { must(t, os.Truncate(filepath.Join(dir, fileNames[KindRootfs]), 1)) }, "its record says"},
 		{"another place", func(t *testing.T, dir string) {
 			must(t, os.Rename(dir, filepath.Join(filepath.Dir(dir), "ffffffffffff")))
 		}, "its record is of postgres/100000000000"},
@@ -158,22 +180,77 @@ func TestAddingTheSameContentAgain(t *testing.T) {
 	later.Created, later.AgentVersion = record.Created.Add(time.Hour), "0.2.0"
 	e, err := c.Add(t.Context(), writer("second", later))
 	must(t, err)
-	if e.Record.AgentVersion != "0.2.0" || e.check() != nil {
-		t.Errorf("got the record of %s, image %v: want the newest record beside its image", e.Record.AgentVersion, e.check())
+	if e.Record.AgentVersion != "0.2.0" || intact(e) != nil {
+		t.Errorf("got the record of %s, image %v: want the newest record beside its image", e.Record.AgentVersion, intact(e))
 	}
 	if e, err = c.Add(t.Context(), writer("third", record)); err != nil || e.Record.AgentVersion != "0.2.0" {
 		t.Errorf("an older record took the newer one's place: %v, %v", e.Record.AgentVersion, err)
 	}
 
-	must(t, os.WriteFile(e.File(), []byte("fIrst"), 0o644)) // as long as before, but damaged
+	must(t, os.WriteFile(filepath.Join(e.Dir, fileNames[KindRootfs]), []byte("fIrst"), 0o644)) // as long as before, but damaged
 	e, err = c.Add(t.Context(), writer("fourth", later))
 	must(t, err)
-	content, err := os.ReadFile(e.File())
-	must(t, err)
-	if string(content) != "fourth" {
-		t.Errorf("a damaged image was kept: %q", content)
+	if got := content(t, e, KindRootfs); got != "fourth" {
+		t.Errorf("a damaged image was kept: %q", got)
 	}
 	onlyImages(t, c)
+}
+
+// An image gets another form without losing the one that it has, nor that it booted.
+func TestAddingAnotherForm(t *testing.T) {
+	c := open(t)
+	record := sampleRecord(cluster.RolePostgres, "1")
+	e, err := c.Add(t.Context(), writer("tree", record))
+	must(t, err)
+	_, err = c.SetBooted(t.Context(), e, record.Created)
+	must(t, err)
+	later := record
+	later.Created = record.Created.Add(time.Hour)
+	e, err = c.Add(t.Context(), as(KindQCOW2, "disk", later))
+	must(t, err)
+	if tree, disk := content(t, e, KindRootfs), content(t, e, KindQCOW2); tree != "tree" || disk != "disk" || intact(e) != nil {
+		t.Errorf("the image holds %q and %q, %v", tree, disk, intact(e))
+	}
+	if e.Record.Booted.IsZero() || !e.Record.Created.Equal(later.Created) {
+		t.Errorf("booted %v, created %v", e.Record.Booted, e.Record.Created)
+	}
+	for _, ami := range []string{"ami-1", "ami-2"} {
+		e, err = c.Add(t.Context(), func(draft *Draft) (Record, error) {
+			draft.InCloud(Artefact{Kind: KindAMI, Region: "eu-central-1", ID: ami})
+			return later, nil
+		})
+		must(t, err)
+	}
+	if a, ok := e.Record.Artefact(KindAMI); !ok || a.ID != "ami-2" || len(e.Record.Artefacts) != 3 {
+		t.Errorf("artefacts: %+v, want the newest AMI beside both files", e.Record.Artefacts)
+	}
+	onlyImages(t, c)
+}
+
+func TestManifestOfAnImage(t *testing.T) {
+	c := open(t)
+	lines := []string{`"/" dir 0755 0:0`, `"/etc" dir 0755 0:0`}
+	record := sampleRecord(cluster.RolePostgres, "1")
+	record.ContentDigest = DigestOf(lines)
+	e, err := c.Add(t.Context(), func(draft *Draft) (Record, error) {
+		return record, errors.Join(draft.Stream(KindRootfs, func(w io.Writer) error { _, err := io.WriteString(w, "tree"); return err }),
+			draft.Manifest(lines), draft.SBOM([]byte("{}")))
+	})
+	must(t, err)
+	got, err := e.Manifest()
+	must(t, err)
+	if diff := cmp.Diff(lines, got); diff != "" {
+		t.Error(diff)
+	}
+	draft := &Draft{dir: e.Dir}
+	must(t, draft.Manifest(lines[:1]))
+	if _, err := e.Manifest(); err == nil || !strings.Contains(err.Error(), "content") {
+		t.Errorf("another image's manifest was read: %v", err)
+	}
+	must(t, os.Remove(filepath.Join(e.Dir, manifestName)))
+	if _, err := e.Manifest(); !errors.Is(err, ErrNotFound) {
+		t.Errorf("no manifest: %v, want ErrNotFound", err)
+	}
 }
 
 func TestCollidingDigests(t *testing.T) {
@@ -190,8 +267,8 @@ func TestCollidingDigests(t *testing.T) {
 func TestAddLeavesNothingBehind(t *testing.T) {
 	c := open(t)
 	boom := errors.New("disk on fire")
-	_, err := c.Add(t.Context(), func(w io.Writer) (Record, error) {
-		_, _ = io.WriteString(w, "half an im")
+	_, err := c.Add(t.Context(), func(draft *Draft) (Record, error) {
+		must(t, draft.Stream(KindRootfs, func(w io.Writer) error { _, err := io.WriteString(w, "half an im"); return err }))
 		if entries, err := c.List(t.Context()); err != nil || len(entries) != 0 {
 			t.Errorf("what is being written is listed: %v, %v", ids(entries), err)
 		}
@@ -206,9 +283,9 @@ func TestAddLeavesNothingBehind(t *testing.T) {
 		t.Error("a record that does not hold together was published")
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = c.Add(ctx, func(w io.Writer) (Record, error) {
+	_, err = c.Add(ctx, func(draft *Draft) (Record, error) {
 		cancel()
-		return writer("image", sampleRecord(cluster.RolePostgres, "1"))(w)
+		return writer("image", sampleRecord(cluster.RolePostgres, "1"))(draft)
 	})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled while writing: %v", err)
@@ -222,12 +299,12 @@ func TestAddLeavesNothingBehind(t *testing.T) {
 func TestAddCleansWhatAKilledBakeLeft(t *testing.T) {
 	c := open(t)
 	must(t, os.MkdirAll(filepath.Join(c.dir, draftPrefix+"killed"), 0o755))
-	must(t, os.WriteFile(filepath.Join(c.dir, draftPrefix+"killed", imageName), []byte("half"), 0o644))
-	_, err := c.Add(t.Context(), func(w io.Writer) (Record, error) {
+	must(t, os.WriteFile(filepath.Join(c.dir, draftPrefix+"killed", fileNames[KindRootfs]), []byte("half"), 0o644))
+	_, err := c.Add(t.Context(), func(draft *Draft) (Record, error) {
 		// A bake of another role that starts and ends meanwhile must leave this one's folder alone.
 		_, err := c.Add(t.Context(), writer("other", sampleRecord(cluster.RoleHeartbeat, "2")))
 		must(t, err)
-		return writer("image", sampleRecord(cluster.RolePostgres, "1"))(w)
+		return writer("image", sampleRecord(cluster.RolePostgres, "1"))(draft)
 	})
 	must(t, err)
 	onlyImages(t, c)
@@ -252,8 +329,8 @@ func TestConcurrentBakes(t *testing.T) {
 		t.Errorf("%d images, want 12: %v", len(entries), ids(entries))
 	}
 	for _, e := range entries {
-		if e.Err != nil || e.check() != nil {
-			t.Errorf("%s: %v, %v", e.ID, e.Err, e.check())
+		if err := intact(e); err != nil {
+			t.Errorf("%s: %v", e.ID, err)
 		}
 	}
 	onlyImages(t, c)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -53,9 +54,9 @@ func (c *Catalogue) Channel(role cluster.Role, name string) (Entry, error) {
 	return e, nil
 }
 
-// Promote makes the channel point to the image, which must have booted on trial; one that did not is ErrUntried. Each role
-// has channels of its own.
-func (c *Catalogue) Promote(ctx context.Context, image, channel string) (_ Entry, err error) {
+// Promote makes the channel point to the image, which must have booted on trial unless untried is true; one that did not is
+// ErrUntried. Each role has channels of its own.
+func (c *Catalogue) Promote(ctx context.Context, image, channel string, untried bool) (_ Entry, err error) {
 	if !channelForm.MatchString(channel) {
 		return Entry{}, fmt.Errorf("channel %q: a channel's name is small letters, digits and hyphens, at most 32, like stable", channel)
 	}
@@ -66,7 +67,7 @@ func (c *Catalogue) Promote(ctx context.Context, image, channel string) (_ Entry
 	if e.Err != nil {
 		return Entry{}, fmt.Errorf("%s: %w", e.ID, e.Err)
 	}
-	if e.Record.Booted.IsZero() {
+	if e.Record.Booted.IsZero() && !untried {
 		return Entry{}, fmt.Errorf("%s: %w: run cincbake images verify %s first", e.ID, ErrUntried, e.ID)
 	}
 	lock, err := flock.Exclusive(ctx, filepath.Join(c.dir, lockName))
@@ -84,6 +85,22 @@ func (c *Catalogue) Promote(ctx context.Context, image, channel string) (_ Entry
 	}
 	all.Channels[role][channel] = e.Record.ContentDigest
 	return e, c.putChannels(all)
+}
+
+// ChannelsOf returns the names of the channels that point to an image, sorted.
+func (c *Catalogue) ChannelsOf(e Entry) ([]string, error) {
+	all, err := c.channels()
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for name, digest := range all.Channels[e.Record.Role] {
+		if digest == e.Record.ContentDigest {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names, nil
 }
 
 // channels reads the file of channels; one that is not there points to nothing.

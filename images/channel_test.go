@@ -49,7 +49,7 @@ var today = time.Date(2026, 11, 26, 0, 0, 0, 0, time.UTC)
 func TestPromote(t *testing.T) {
 	c, dir, entries := catalogueOf(t, today, cluster.RolePostgres, "a", "b")
 	for _, e := range []images.Entry{entries[0], entries[1], entries[0]} {
-		if _, err := c.Promote(t.Context(), e.ID, "stable"); err != nil {
+		if _, err := c.Promote(t.Context(), e.ID, "stable", false); err != nil {
 			t.Fatal(err)
 		}
 		got, err := c.Channel(cluster.RolePostgres, "stable")
@@ -57,7 +57,7 @@ func TestPromote(t *testing.T) {
 			t.Errorf("got %s, %v, want %s", got.ID, err, e.ID)
 		}
 	}
-	if _, err := c.Promote(t.Context(), entries[1].ID, "testing"); err != nil {
+	if _, err := c.Promote(t.Context(), entries[1].ID, "testing", false); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := c.Channel(cluster.RolePostgres, "stable"); err != nil || got.ID != entries[0].ID {
@@ -81,7 +81,7 @@ func TestPromoteRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := c.Promote(t.Context(), tt.image, tt.channel); err == nil || !strings.Contains(err.Error(), tt.says) {
+			if _, err := c.Promote(t.Context(), tt.image, tt.channel, false); err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want it to say %q", err, tt.says)
 			}
 		})
@@ -112,7 +112,7 @@ func TestChannelFails(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			c, dir, entries := catalogueOf(t, today, cluster.RolePostgres, "a")
-			if _, err := c.Promote(t.Context(), entries[0].ID, "stable"); err != nil {
+			if _, err := c.Promote(t.Context(), entries[0].ID, "stable", false); err != nil {
 				t.Fatal(err)
 			}
 			if err := tt.spoil(dir, entries[0]); err != nil {

@@ -34,9 +34,7 @@ func sampleRecord(role cluster.Role, digits string) Record {
 		DocumentFormat: 1,
 		Created:        time.Date(2025, 11, 26, 1, 2, 3, 0, time.UTC),
 		Verified:       true,
-		File:           imageName,
-		SHA256:         strings.Repeat("a", 64),
-		Bytes:          7,
+		Artefacts:      []Artefact{{Kind: KindRootfs, File: fileNames[KindRootfs], SHA256: strings.Repeat("a", 64), Bytes: 7}},
 		Phases:         []cluster.Phase{{Name: "export", Seconds: 3.5}},
 	}
 }
@@ -69,11 +67,14 @@ func TestRecordRefuses(t *testing.T) {
 		{"no agent", func(r *Record) { r.AgentVersion = "" }, "which agent"},
 		{"no document format", func(r *Record) { r.DocumentFormat = 0 }, "document format"},
 		{"no time", func(r *Record) { r.Created = time.Time{} }, "when it was made"},
-		{"a file elsewhere", func(r *Record) { r.File = "../image" }, `file "../image"`},
-		{"a file that is the folder", func(r *Record) { r.File = ".." }, `file ".."`},
-		{"a file that is the record", func(r *Record) { r.File = recordName }, "record.json"},
-		{"half a checksum", func(r *Record) { r.SHA256 = "ab" }, `sha256 "ab"`},
-		{"an empty image", func(r *Record) { r.Bytes = 0 }, "bytes is 0"},
+		{"no artefact", func(r *Record) { r.Artefacts = nil }, "no artefact"},
+		{"a file elsewhere", func(r *Record) { r.Artefacts[0].File = "../image" }, `file "../image"`},
+		{"a file that is the record", func(r *Record) { r.Artefacts[0].File = recordName }, "record.json"},
+		{"an unknown kind", func(r *Record) { r.Artefacts[0].Kind = "vhd" }, "artefact vhd"},
+		{"two of a kind", func(r *Record) { r.Artefacts = append(r.Artefacts, r.Artefacts[0]) }, "two artefacts rootfs"},
+		{"half a checksum", func(r *Record) { r.Artefacts[0].SHA256 = "ab" }, `sha256 "ab"`},
+		{"an empty image", func(r *Record) { r.Artefacts[0].Bytes = 0 }, "bytes is 0"},
+		{"an image of a cloud without a region", func(r *Record) { r.Artefacts[0] = Artefact{Kind: KindAMI, ID: "ami-1"} }, "is not one of a cloud"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -89,7 +89,7 @@ func TestExecuteByChannel(t *testing.T) {
 	added(t, dir, "b", now)
 	catalogue, err := images.Open(dir)
 	must(t, err)
-	_, err = catalogue.Promote(t.Context(), old.ID, "stable")
+	_, err = catalogue.Promote(t.Context(), old.ID, "stable", false)
 	must(t, err)
 	entry, err := configured(t, map[string]any{"images": dir, "channel": "stable"}).find(t.Context())
 	must(t, err)
