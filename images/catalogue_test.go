@@ -24,7 +24,9 @@ func open(t *testing.T) *Catalogue {
 }
 
 // writer streams content as the tree of files, and then tells the record.
-func writer(content string, record Record) func(*Draft) (Record, error) { return as(KindRootfs, content, record) }
+func writer(content string, record Record) func(*Draft) (Record, error) {
+	return as(KindRootfs, content, record)
+}
 
 func as(kind Kind, content string, record Record) func(*Draft) (Record, error) {
 	return func(draft *Draft) (Record, error) {

@@ -59,20 +59,13 @@ func (l *Lab) unpack(ctx context.Context, from map[cluster.Role]images.Entry, re
 
 // pruneTrees removes the trees that no lab's record names.
 func (l *Lab) pruneTrees() error {
-	used := map[string]bool{}
-	records, err := filepath.Glob(filepath.Join(l.folders.State, "*", "lab.json"))
+	images, err := UsedImages(l.folders)
 	if err != nil {
 		return err
 	}
-	for _, file := range records {
-		other := &Lab{name: filepath.Base(filepath.Dir(file)), folders: l.folders}
-		r, err := other.load()
-		if err != nil {
-			return err // what an unreadable lab runs on is not known
-		}
-		for _, digest := range r.Images {
-			used[l.treeDir(digest)] = true
-		}
+	used := map[string]bool{}
+	for digest := range images {
+		used[l.treeDir(digest)] = true
 	}
 	trees, err := os.ReadDir(l.folders.Cache)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -30,13 +31,15 @@ func (f *imagesFlag) open() (*images.Catalogue, error) {
 // imageSummary is a row of `images list -o json`. Problem tells what is wrong with a broken image; nothing else is known
 // of it then.
 type imageSummary struct {
-	ID      string         `json:"id"`
-	Record  *images.Record `json:"record,omitempty"`
-	Problem string         `json:"problem,omitempty"`
+	ID       string         `json:"id"`
+	Channels []string       `json:"channels,omitempty"`
+	Record   *images.Record `json:"record,omitempty"`
+	Problem  string         `json:"problem,omitempty"`
 }
 
 func newImages() *cobra.Command {
-	return group("images", "Look at the baked images", "", newImagesList(), newImagesShow())
+	return group("images", "Look at the baked images, try them, and decide which ones are used", "", newImagesList(), newImagesShow(),
+		newImagesVerify(), newImagesDiff(), newImagesPromote(), newImagesPrune())
 }
 
 func newImagesList() *cobra.Command {
@@ -63,11 +66,18 @@ func newImagesList() *cobra.Command {
 			for _, e := range entries {
 				if e.Err != nil {
 					summaries = append(summaries, imageSummary{ID: e.ID, Problem: e.Err.Error()})
-					rows = append(rows, []string{e.ID, "broken: " + e.Err.Error()})
+					rows = append(rows, []string{e.ID, "", "broken: " + e.Err.Error()})
 					continue
 				}
-				summaries = append(summaries, imageSummary{ID: e.ID, Record: &e.Record})
-				rows = append(rows, []string{e.ID, contents(e.Record), megabytes(e.Record.Artefacts[0].Bytes), e.Record.Created.UTC().Format(time.DateTime), e.Record.AgentVersion})
+				channels, err := catalogue.ChannelsOf(e)
+				if err != nil {
+					return err
+				}
+				summaries = append(summaries, imageSummary{ID: e.ID, Channels: channels, Record: &e.Record})
+				rows = append(rows, []string{
+					e.ID, strings.Join(channels, ", "), contents(e.Record), forms(e.Record), booted(e.Record),
+					e.Record.Created.UTC().Format(time.DateTime), e.Record.AgentVersion,
+				})
 			}
 			if output.json() {
 				return printJSON(c.OutOrStdout(), summaries)
@@ -76,7 +86,7 @@ func newImagesList() *cobra.Command {
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s holds no images: cincbake bake makes them\n", folder.dir)
 				return err
 			}
-			return printTable(c.OutOrStdout(), []string{"IMAGE", "HOLDS", "SIZE", "CREATED (UTC)", "AGENT"}, rows)
+			return printTable(c.OutOrStdout(), []string{"IMAGE", "CHANNEL", "HOLDS", "FORMS", "BOOTED", "CREATED (UTC)", "AGENT"}, rows)
 		},
 	}
 	folder.register(c)
@@ -90,10 +100,11 @@ func newImagesShow() *cobra.Command {
 		output outputFlag
 	)
 	c := &cobra.Command{
-		Use:     "show IMAGE",
-		Short:   "Show what an image holds",
-		Long:    "Show prints an image's record. Name the image as list does, or by the first digits of its content digest.",
-		Example: "  cincbake images show postgres/0123456789ab\n  cincbake images show 0123 -o json",
+		Use:   "show IMAGE",
+		Short: "Show what an image holds",
+		Long: "Show prints an image's record. Name the image as list does, by the first digits of its content digest, or by a role and a\n" +
+			"channel, like postgres@stable.",
+		Example: "  cincbake images show postgres/0123456789ab\n  cincbake images show 0123 -o json\n  cincbake images show lb@stable",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			catalogue, err := folder.open()
@@ -109,9 +120,7 @@ func newImagesShow() *cobra.Command {
 			}
 			return printRecord(c, entry)
 		},
-		ValidArgsFunction: func(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-			return imageIDs(c.Context(), folder), cobra.ShellCompDirectiveNoFileComp
-		},
+		ValidArgsFunction: folder.complete,
 	}
 	folder.register(c)
 	output.register(c)
@@ -136,12 +145,18 @@ func printRecord(c *cobra.Command, e images.Entry) error {
 		{"holds", contents(r)},
 		{"content digest", r.ContentDigest},
 		{"recipe digest", r.RecipeDigest},
+		{"baked from", r.Base},
 		{"created", r.Created.UTC().Format(time.RFC3339)},
+		{"booted on trial", booted(r)},
 		{"boot agent", fmt.Sprintf("%s, reads node documents of format %d", r.AgentVersion, r.DocumentFormat)},
 		{"packages", fmt.Sprint(len(r.Packages))},
 	}
 	for _, a := range r.Artefacts {
-		rows = append(rows, []string{string(a.Kind), a.File + a.ID + " " + megabytes(a.Bytes)})
+		if a.File == "" {
+			rows = append(rows, []string{string(a.Kind), a.Region + " " + a.ID})
+			continue
+		}
+		rows = append(rows, []string{string(a.Kind), filepath.Join(e.Dir, a.File)}, []string{"", megabytes(a.Bytes) + ", sha256 " + a.SHA256})
 	}
 	for _, phase := range r.Phases {
 		rows = append(rows, []string{"bake, " + phase.Name, fmt.Sprintf("%.1f s", phase.Seconds)})
@@ -161,23 +176,49 @@ func contents(r images.Record) string {
 	return strings.Join(words, ", ")
 }
 
+// forms says in which forms an image is there.
+func forms(r images.Record) string {
+	words := make([]string, len(r.Artefacts))
+	for i, a := range r.Artefacts {
+		if words[i] = string(a.Kind); a.File != "" {
+			words[i] += " " + megabytes(a.Bytes)
+		} else {
+			words[i] += " " + a.ID
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+// booted says when an image last booted on trial.
+func booted(r images.Record) string {
+	if r.Booted.IsZero() {
+		return "never"
+	}
+	return r.Booted.UTC().Format(time.DateTime)
+}
+
 func megabytes(bytes int64) string { return fmt.Sprintf("%.0f MB", float64(bytes)/1e6) }
 
-// imageIDs completes an image's name. A shell has no use for errors.
-func imageIDs(ctx context.Context, folder imagesFlag) []string {
-	catalogue, err := folder.open()
+// complete completes the names of images. A shell has no use for errors.
+func (f *imagesFlag) complete(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
+	catalogue, err := f.open()
 	if err != nil {
-		return nil
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	entries, err := catalogue.List(ctx)
+	entries, err := catalogue.List(c.Context())
 	if err != nil {
-		return nil
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
-	ids := make([]string, len(entries))
-	for i, e := range entries {
-		ids[i] = e.ID
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.ID)
+		if channels, err := catalogue.ChannelsOf(e); err == nil && e.Err == nil {
+			for _, channel := range channels {
+				names = append(names, string(e.Record.Role)+"@"+channel)
+			}
+		}
 	}
-	return ids
+	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // requireImage returns the image that the cluster's machines of a role boot from; none is exit.Missing.

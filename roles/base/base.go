@@ -75,6 +75,11 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 			Action: step.Unit{Name: "chrony.service", State: step.Disabled},
 		},
 		keptStill("apt-daily.timer"), keptStill("apt-daily-upgrade.timer"), keptStill("unattended-upgrades.service"),
+		{
+			Title:  "Mask systemd-resolved.service",
+			Reason: "clouds' images bring it along; each boot writes /etc/resolv.conf, and a second resolver would write it too",
+			Action: step.Unit{Name: "systemd-resolved.service", State: step.Masked},
+		},
 		unitFile(role.UnitBoot, bootUnit), enabled(role.UnitBoot, "the agent wires the machine at every boot"),
 		unitFile(role.UnitAgent, agentUnit),
 		unitFile(role.UnitScrub, scrubUnit), enabled(role.UnitScrub, "cloud-init's copies of the secrets go after the first boot"),

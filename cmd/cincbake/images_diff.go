@@ -1,0 +1,90 @@
+package main
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cincbake/cincbake/images"
+	"github.com/cincbake/cincbake/internal/exit"
+)
+
+func newImagesDiff() *cobra.Command {
+	var (
+		folder imagesFlag
+		output outputFlag
+		code   bool
+	)
+	c := &cobra.Command{
+		Use:   "diff BEFORE AFTER",
+		Short: "Tell which packages and files two images differ in",
+		Long: `Diff compares two images: what their records say, every installed package, and every path by kind, mode, owner and content.
+What each boot makes anew, such as host keys, is in no image and does not count. Name images as list does, or by a channel.`,
+		Example: "  cincbake images diff postgres@stable postgres/0123456789ab\n  cincbake images diff lb@stable lb@candidate -o json",
+		Args:    cobra.ExactArgs(2),
+		RunE: func(c *cobra.Command, args []string) error {
+			catalogue, err := folder.open()
+			if err != nil {
+				return err
+			}
+			var pair [2]images.Entry
+			for i, name := range args {
+				if pair[i], err = find(c.Context(), catalogue, name); err != nil {
+					return err
+				}
+			}
+			difference, err := images.Compare(pair[0], pair[1])
+			if err != nil {
+				return err
+			}
+			if output.json() {
+				err = printJSON(c.OutOrStdout(), difference)
+			} else {
+				err = printDifference(c.OutOrStdout(), pair, difference)
+			}
+			if err == nil && code && !difference.Equal() {
+				return exit.Errorf(exit.Failed, "%s and %s differ", pair[0].ID, pair[1].ID)
+			}
+			return err
+		},
+		ValidArgsFunction: folder.complete,
+	}
+	folder.register(c)
+	output.register(c)
+	c.Flags().BoolVar(&code, "exit-code", false, "end with 1 when they differ")
+	return c
+}
+
+func printDifference(w io.Writer, pair [2]images.Entry, d images.Difference) error {
+	if d.Equal() {
+		_, err := fmt.Fprintf(w, "%s and %s hold the same\n", pair[0].ID, pair[1].ID)
+		return err
+	}
+	for _, part := range []struct {
+		title   string
+		changes []images.Change
+	}{{"RECORD", d.Facts}, {"PACKAGES", d.Packages}, {"FILES", d.Files}} {
+		if len(part.changes) == 0 {
+			continue
+		}
+		if _, err := fmt.Fprintf(w, "%s: %d\n", part.title, len(part.changes)); err != nil {
+			return err
+		}
+		for _, change := range part.changes {
+			var err error
+			switch {
+			case change.Before == "":
+				_, err = fmt.Fprintf(w, "  + %s  %s\n", change.Name, change.After)
+			case change.After == "":
+				_, err = fmt.Fprintf(w, "  - %s  %s\n", change.Name, change.Before)
+			default:
+				_, err = fmt.Fprintf(w, "  ~ %s  %s → %s\n", change.Name, change.Before, change.After)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,23 @@
+package lab
+
+import "path/filepath"
+
+// UsedImages returns who on this host runs on which image: the lab's name, by the image's content digest.
+func UsedImages(folders Folders) (map[string]string, error) {
+	records, err := filepath.Glob(filepath.Join(folders.State, "*", "lab.json"))
+	if err != nil {
+		return nil, err
+	}
+	used := map[string]string{}
+	for _, file := range records {
+		l := &Lab{name: filepath.Base(filepath.Dir(file)), folders: folders}
+		r, err := l.load()
+		if err != nil {
+			return nil, err // what an unreadable lab runs on is not known
+		}
+		for _, digest := range r.Images {
+			used[digest] = "the lab " + l.name
+		}
+	}
+	return used, nil
+}
