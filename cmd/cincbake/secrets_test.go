@@ -303,6 +303,9 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 		{exit.Invalid, "sql", ""},
 		{exit.Done, "images list", ""},
 		{exit.Invalid, "images show", "nothing"},
+		{exit.Invalid, "images diff", "nothing nothing"},
+		{exit.Invalid, "images promote", "nothing stable"},
+		{exit.Done, "images prune", ""},
 		{exit.Done, "version", ""},
 	} {
 		line := row.command + " " + row.args
@@ -325,7 +328,7 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 	}
 	left := []string{ // they would start, change or ask machines; the end-to-end suite looks into what those say
 		"lock", // it would ask the vendors, and reads no secret
-		"bake", "status", "switchover", "rescue etcd",
+		"bake", "images verify", "status", "switchover", "rescue etcd",
 		"lab up", "lab down", "lab status", "lab kill", "lab start", "lab stop", "lab freeze", "lab thaw", "lab partition", "lab heal", "lab replace", "lab logs", "lab drill",
 	}
 	for _, path := range leaves(newRoot()) {
