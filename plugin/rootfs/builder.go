@@ -91,7 +91,7 @@ func (b *build) phases() []multistep.Step {
 		// The provisioners: cincbake-role bakes, verifies and seals.
 		&provision{phase: phase{build: b, name: "provision"}},
 		// What was sealed is what goes into the image: nothing may have changed the tree since.
-		&phase{build: b, name: "digest", title: "comparing the tree with the agent's report", run: b.compare},
+		&phase{build: b, name: "compare", title: "comparing the tree with the agent's report", run: b.compare},
 		// Written beside the other images and renamed.
 		&phase{build: b, name: "export", title: "writing the image", run: b.export},
 	}
