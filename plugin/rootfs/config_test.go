@@ -120,7 +120,7 @@ func TestPhasesAreNamedOnce(t *testing.T) {
 			got = append(got, p.name)
 		}
 	}
-	want := []string{"preflight", "base", "package", "workspace", "mount", "machine", "provision", "digest", "export"}
+	want := []string{"preflight", "base", "package", "workspace", "mount", "machine", "provision", "compare", "export"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
