@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -133,35 +131,23 @@ func (a *amazonBench) log(role string) string {
 	return string(text)
 }
 
-// until waits for a condition, and for no longer than limit.
-func until(ctx context.Context, limit time.Duration, holds func() bool) bool {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	for !holds() {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	return true
-}
-
-// interrupted bakes until a condition holds, stops that as Ctrl-C does, and returns what it printed.
-func (a *amazonBench) interrupted(t *testing.T, when func() bool, args ...string) (string, int) {
+// interrupted bakes until a condition holds, stops that as Ctrl-C does, and returns the exit code.
+func (a *amazonBench) interrupted(t *testing.T, when func(*amazonBench) bool, args ...string) int {
 	t.Helper()
-	var said bytes.Buffer
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) //nolint:usetesting // it must end in good order
 	defer cancel()
-	command := a.start(ctx, t, io.Discard, &said, args...)
-	if !until(ctx, time.Minute, when) {
-		t.Errorf("the bake never came that far: %s", a.log("heartbeat"))
+	command := a.start(ctx, t, io.Discard, io.Discard, args...)
+	for limit := time.Now().Add(time.Minute); !when(a); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(limit) {
+			t.Errorf("the bake never came that far: %s", a.log("heartbeat"))
+			break
+		}
 	}
-	if err := command.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := command.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
 	_ = command.Wait() // how, its exit code tells
-	return said.String(), command.ProcessState.ExitCode()
+	return command.ProcessState.ExitCode()
 }
 
 // holding lists the files below a folder that hold one of the texts.

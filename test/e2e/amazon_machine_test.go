@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,7 +49,6 @@ type amazonMachine struct {
 	dir     string // layer/upper, layer/work, root
 	key     string // its line in authorized_keys
 	program *exec.Cmd
-	said    *bytes.Buffer // readable when ended is closed
 	ended   chan struct{}
 }
 
@@ -67,7 +66,7 @@ func debianTree(t *testing.T, home string) string {
 	if _, err := os.Stat(tree); err == nil {
 		return tree
 	}
-	fresh, err := os.MkdirTemp(filepath.Dir(tree), "tree-amazon.")
+	fresh, err := os.MkdirTemp(filepath.Dir(tree), "tree-amazon.") //nolint:usetesting // where it can be renamed from
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,8 +123,8 @@ func (m *amazonMachines) Start(instance fakeaws.Instance, key string) (string, e
 	m.last++
 	machine := &amazonMachine{dir: filepath.Join(m.dir, instance.ID), key: strings.TrimSpace(key)}
 	m.all[instance.ID] = machine
-	// An address of its own on the loopback device; the pid keeps tests of one host apart.
-	address := fmt.Sprintf("127.%d.%d.%d", 64+os.Getpid()%64, os.Getpid()/64%256, m.last%255+1)
+	// An address of its own on the loopback device.
+	address := fmt.Sprintf("127.0.0.%d", 1+m.last)
 	m.mu.Unlock()
 	for _, name := range []string{"upper", "work", "root"} {
 		if err := os.MkdirAll(filepath.Join(machine.dir, name), 0o755); err != nil {
@@ -175,14 +174,19 @@ func (m *amazonMachines) run(machine *amazonMachine) error {
 	} else {
 		argv = append(argv, "--as-pid2", "--resolv-conf=bind-host", "/bin/sh", "-c", "mkdir -p /run/sshd && exec /usr/sbin/sshd -D -e")
 	}
-	// The mount is the program's own, and ends with it.
-	command := exec.CommandContext(context.Background(), "unshare", append([]string{"--mount", "sh", "-c", //nolint:usetesting // Stop and Terminate end it
+	// The mount is the program's own, and so are all processes: killed in the middle, it takes everything with it, which
+	// systemd-nspawn by itself does not.
+	command := exec.CommandContext(context.Background(), "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", //nolint:usetesting // Stop and Terminate end it
 		`mount -t overlay overlay -o "$1" "$2"; shift 2; exec "$@"`, "sh", m.overlay(machine), root}, argv...)...)
 	command.Env = append(os.Environ(), "SYSTEMD_NSPAWN_LOCK=0")
-	said := new(bytes.Buffer)
-	command.Stdout, command.Stderr = said, said
+	console, err := os.OpenFile(filepath.Join(machine.dir, "console"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	command.Stdout, command.Stderr = console, console
 	command.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
-	machine.program, machine.said, machine.ended = command, said, make(chan struct{})
+	machine.program, machine.ended = command, make(chan struct{})
 	started := make(chan error, 1)
 	go func() {
 		defer close(machine.ended)
@@ -213,7 +217,7 @@ func (m *amazonMachines) mounted(machine *amazonMachine, do func(root string) er
 }
 
 // Stop is the power button.
-func (m *amazonMachines) Stop(id string) error { return m.of(id).off(syscall.SIGTERM, 30*time.Second) }
+func (m *amazonMachines) Stop(id string) error { return m.of(id).button() }
 
 // Restart starts a machine that was stopped.
 func (m *amazonMachines) Restart(id string) error { return m.run(m.of(id)) }
@@ -225,7 +229,7 @@ func (m *amazonMachines) Terminate(id string) error {
 		return nil
 	}
 	if machine.program != nil {
-		if err := machine.off(syscall.SIGKILL, 10*time.Second); err != nil {
+		if err := machine.kill(); err != nil {
 			return err
 		}
 	}
@@ -275,22 +279,43 @@ func (machine *amazonMachine) inspect(root string) (problems []string) {
 	return problems
 }
 
-// off ends a machine's program and waits for that.
-func (machine *amazonMachine) off(signal syscall.Signal, within time.Duration) error {
+// button presses the power button, and waits until the machine is off.
+func (machine *amazonMachine) button() error {
 	select {
 	case <-machine.ended:
 		return nil
 	default:
 	}
-	if err := machine.program.Process.Signal(signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	// unshare's only child is systemd-nspawn, which passes it on to the machine's init as an order to halt.
+	parent := machine.program.Process.Pid
+	child, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", parent))
+	if err != nil {
+		return err
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(child)))
+	if err != nil {
+		return fmt.Errorf("the processes that run the machine: %w", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return err
 	}
 	select {
 	case <-machine.ended:
 		return nil
-	case <-time.After(within):
+	case <-time.After(30 * time.Second):
+		return errors.Join(errors.New("the machine did not switch itself off"), machine.kill())
 	}
-	_ = machine.program.Process.Kill()
-	<-machine.ended
-	return fmt.Errorf("the machine did not switch itself off within %v:\n%s", within, machine.said)
+}
+
+// kill ends a machine as pulling its plug does.
+func (machine *amazonMachine) kill() error {
+	if err := machine.program.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	select {
+	case <-machine.ended:
+		return nil
+	case <-time.After(10 * time.Second):
+		return errors.New("the machine's processes do not end")
+	}
 }

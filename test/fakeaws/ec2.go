@@ -16,7 +16,8 @@ type ec2 struct {
 	started sync.WaitGroup // what runs in the background
 
 	mu         sync.Mutex
-	last       int // the number in the last id
+	last       int            // the number in the last id
+	told       map[string]any // answers, by the calls' tokens
 	images     table[*Image]
 	snapshots  table[*Snapshot]
 	volumes    table[*Volume]
@@ -31,7 +32,7 @@ type ec2 struct {
 var _ service = (*ec2)(nil)
 
 func newEC2(o Options) *ec2 {
-	e := &ec2{options: o}
+	e := &ec2{options: o, told: map[string]any{}}
 	for _, region := range Regions() {
 		e.addNetwork(region)
 		for _, image := range o.Images {
@@ -108,9 +109,17 @@ func (e *ec2) answer(c *Call, id string) ([]byte, error) {
 	if c.Params.Bool("DryRun") {
 		return nil, &Error{Status: 412, Code: "DryRunOperation", Message: "Request would have succeeded, but DryRun flag is set."}
 	}
-	reply, err := action(c)
+	// A call that comes again, since its answer was lost, does nothing again: what it made is told once more.
+	token := c.Region + " " + c.Action + " " + c.Params.String("ClientToken")
+	reply, err := e.told[token], error(nil)
+	if reply == nil {
+		reply, err = action(c)
+	}
 	if err != nil {
 		return nil, err
+	}
+	if c.Params.Has("ClientToken") {
+		e.told[token] = reply
 	}
 	return e.protocol().reply(id, c.Action, reply) // while nobody changes it
 }

@@ -238,8 +238,10 @@ func (e *ec2) createImage(c *Call) (any, error) {
 	if err := e.freeName(c.Region, p.String("Name")); err != nil {
 		return nil, err
 	}
-	i := &Image{about: about{id: e.newID("ami"), region: c.Region, Tags: p.TagsFor("image")}, Name: p.String("Name"), Description: p.String("Description"),
-		State: "pending", Source: instance.ID, Arch: instance.Arch, ENA: true}
+	i := &Image{
+		about: about{id: e.newID("ami"), region: c.Region, Tags: p.TagsFor("image")}, Name: p.String("Name"), Description: p.String("Description"),
+		State: "pending", Source: instance.ID, Arch: instance.Arch, ENA: true,
+	}
 	i.ID = i.id
 	if from, ok := e.images.find(c.Region, instance.Image); ok {
 		i.IMDS = from.IMDS
@@ -248,8 +250,10 @@ func (e *ec2) createImage(c *Call) (any, error) {
 		if v.attachedTo() != instance.ID {
 			continue
 		}
-		s := &Snapshot{about: about{region: c.Region, Tags: p.TagsFor("snapshot")}, Volume: v.ID, Size: v.Size, Encrypted: v.Encrypted, Key: v.Key,
-			Description: fmt.Sprintf("Created by CreateImage(%s) for %s", instance.ID, i.ID)}
+		s := &Snapshot{
+			about: about{region: c.Region, Tags: p.TagsFor("snapshot")}, Volume: v.ID, Size: v.Size, Encrypted: v.Encrypted, Key: v.Key,
+			Description: fmt.Sprintf("Created by CreateImage(%s) for %s", instance.ID, i.ID),
+		}
 		e.addSnapshot(s, c.stalled)
 		i.Devices = append(i.Devices, Device{v.Attached[0].Device, EBS{Snapshot: s.ID, Size: v.Size, Type: v.Type, Encrypted: v.Encrypted, Ends: v.Attached[0].Ends}})
 	}
@@ -292,9 +296,11 @@ func (e *ec2) copyImage(c *Call) (any, error) {
 	}
 	for _, device := range from.Devices {
 		// The snapshot gets none of the image's tags.
-		s := &Snapshot{about: about{region: c.Region, Tags: p.TagsFor("snapshot")}, Volume: "vol-ffffffff", Size: device.EBS.Size,
+		s := &Snapshot{
+			about: about{region: c.Region, Tags: p.TagsFor("snapshot")}, Volume: "vol-ffffffff", Size: device.EBS.Size,
 			Encrypted:   device.EBS.Encrypted || p.Bool("Encrypted"),
-			Description: fmt.Sprintf("Copied for DestinationAmi %s from SourceAmi %s for SourceSnapshot %s", i.ID, from.ID, device.EBS.Snapshot)}
+			Description: fmt.Sprintf("Copied for DestinationAmi %s from SourceAmi %s for SourceSnapshot %s", i.ID, from.ID, device.EBS.Snapshot),
+		}
 		if s.Encrypted {
 			if s.Key = p.String("KmsKeyId"); s.Key == "" {
 				s.Key = defaultKey(c.Region)
@@ -314,9 +320,11 @@ func (e *ec2) registerImage(c *Call) (any, error) {
 	if err := e.freeName(c.Region, p.String("Name")); err != nil {
 		return nil, err
 	}
-	i := &Image{about: about{id: e.newID("ami"), region: c.Region, Tags: p.TagsFor("image")}, Name: p.String("Name"), Description: p.String("Description"),
+	i := &Image{
+		about: about{id: e.newID("ami"), region: c.Region, Tags: p.TagsFor("image")}, Name: p.String("Name"), Description: p.String("Description"),
 		State: "pending", Arch: p.String("Architecture"), RootDevice: p.String("RootDeviceName"), ENA: p.Bool("EnaSupport"), IMDS: p.String("ImdsSupport"),
-		Virtualization: p.String("VirtualizationType")}
+		Virtualization: p.String("VirtualizationType"),
+	}
 	i.ID = i.id
 	for _, d := range p.List("BlockDeviceMapping") {
 		s, ok := e.snapshots.find(c.Region, d.String("Ebs.SnapshotId"))

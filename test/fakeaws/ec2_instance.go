@@ -298,8 +298,10 @@ func (e *ec2) attach(i *Instance, image *Image, p Params) error {
 		ebs.Key = d.String("Ebs.KmsKeyId")
 	}
 	for _, d := range devices {
-		v := &Volume{about: about{id: e.newID("vol"), region: i.region, Tags: p.TagsFor("volume")}, Size: d.EBS.Size, Type: d.EBS.Type, State: "in-use", Zone: i.Zone,
-			Encrypted: d.EBS.Encrypted, Key: d.EBS.Key, Snapshot: d.EBS.Snapshot}
+		v := &Volume{
+			about: about{id: e.newID("vol"), region: i.region, Tags: p.TagsFor("volume")}, Size: d.EBS.Size, Type: d.EBS.Type, State: "in-use", Zone: i.Zone,
+			Encrypted: d.EBS.Encrypted, Key: d.EBS.Key, Snapshot: d.EBS.Snapshot,
+		}
 		v.ID = v.id
 		if v.Encrypted && v.Key == "" {
 			v.Key = defaultKey(i.region)

@@ -123,8 +123,10 @@ func (e *ec2) addNetwork(region string) {
 	vpc.id = vpc.ID
 	e.vpcs.rows = append(e.vpcs.rows, vpc)
 	for i, zone := range zones(region) {
-		subnet := &Subnet{about: about{region: region}, ID: e.newID("subnet"), VPC: vpc.ID, State: "available", Zone: zone,
-			CIDR: fmt.Sprintf("172.31.%d.0/20", i*16), Free: 4091 - i, Default: true, GivesAddr: true}
+		subnet := &Subnet{
+			about: about{region: region}, ID: e.newID("subnet"), VPC: vpc.ID, State: "available", Zone: zone,
+			CIDR: fmt.Sprintf("172.31.%d.0/20", i*16), Free: 4091 - i, Default: true, GivesAddr: true,
+		}
 		subnet.id = subnet.ID
 		e.subnets.rows = append(e.subnets.rows, subnet)
 	}

@@ -18,14 +18,18 @@ type Fault struct {
 
 // Throttle refuses an action so many times, as AWS does when there are too many calls. Clients try again.
 func Throttle(action string, times int) Fault {
-	return Fault{Name: "throttle", Action: action, Times: times,
-		before: &Error{Status: http.StatusServiceUnavailable, Code: "RequestLimitExceeded", Message: "Request limit exceeded."}}
+	return Fault{
+		Name: "throttle", Action: action, Times: times,
+		before: &Error{Status: http.StatusServiceUnavailable, Code: "RequestLimitExceeded", Message: "Request limit exceeded."},
+	}
 }
 
 // Deny refuses an action, as for somebody who lacks the permission.
 func Deny(action string) Fault {
-	return Fault{Name: "deny", Action: action,
-		before: &Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."}}
+	return Fault{
+		Name: "deny", Action: action,
+		before: &Error{Status: http.StatusForbidden, Code: "UnauthorizedOperation", Message: "You are not authorized to perform this operation."},
+	}
 }
 
 // Refuse answers an action with an error, without doing anything.
@@ -36,8 +40,10 @@ func Refuse(action, code, message string) Fault {
 // Lose does what the action says, so many times, and answers that something went wrong: what a client sees when the answer
 // was lost.
 func Lose(action string, times int) Fault {
-	return Fault{Name: "lose", Action: action, Times: times,
-		after: &Error{Status: http.StatusInternalServerError, Code: "InternalError", Message: "An internal error has occurred"}}
+	return Fault{
+		Name: "lose", Action: action, Times: times,
+		after: &Error{Status: http.StatusInternalServerError, Code: "InternalError", Message: "An internal error has occurred"},
+	}
 }
 
 // Hang never answers an action, so many times, until the client gives up. Nothing is done.
