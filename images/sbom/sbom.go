@@ -64,9 +64,17 @@ func serial(digest string) string {
 	return fmt.Sprintf("urn:uuid:%s-%s-%s-%s-%s", text[:8], text[8:12], text[12:16], text[16:20], text[20:])
 }
 
-// distribution and release are the parts of the system's name, like debian and 13.
-func distribution(r cluster.Recipe) string { name, _, _ := strings.Cut(r.OS, "-"); return name }
-func release(r cluster.Recipe) string      { _, version, _ := strings.Cut(r.OS, "-"); return version }
+// distribution is the first part of the system's name, like debian.
+func distribution(r cluster.Recipe) string {
+	name, _, _ := strings.Cut(r.OS, "-")
+	return name
+}
+
+// release is the other part, like 13.
+func release(r cluster.Recipe) string {
+	_, version, _ := strings.Cut(r.OS, "-")
+	return version
+}
 
 // component is an installed package. What a vendor gave, and not the distribution, has the digest that was checked.
 func component(recipe cluster.Recipe, p images.Package) cdx.Component {

@@ -190,8 +190,7 @@ func (t *trial) boot(ctx context.Context, host machine.Host) (err error) {
 	if err := errors.Join(failed[:]...); err != nil {
 		return err
 	}
-	for _, failure := range append(said[0].failures(), alike(said[0], said[1])...) {
-		t.result.Failures = append(t.result.Failures, failure)
-	}
+	t.result.Failures = append(t.result.Failures, said[0].failures()...)
+	t.result.Failures = append(t.result.Failures, alike(said[0], said[1])...)
 	return nil
 }
