@@ -21,15 +21,7 @@ import (
 
 // Bake turns a base system into the recipe's image, one line per step. What it took is kept for Seal's report.
 func (a Agent) Bake(ctx context.Context, recipe cluster.Recipe, site cluster.Site) error {
-	open, err := base.Open(recipe, site)
-	if err != nil {
-		return err
-	}
-	r, err := roles.Of(recipe.Role)
-	if err != nil {
-		return err
-	}
-	plan, err := r.Bake(recipe)
+	open, plan, err := roles.Bake(recipe, site)
 	if err != nil {
 		return err
 	}
@@ -51,20 +43,6 @@ func (a Agent) Bake(ctx context.Context, recipe cluster.Recipe, site cluster.Sit
 		return err
 	}
 	return a.write(phasesFile, text)
-}
-
-// BakePlan returns everything that a bake does, for those who want to read it first.
-func BakePlan(recipe cluster.Recipe, site cluster.Site) (step.Plan, error) {
-	open, err := base.Open(recipe, site)
-	if err != nil {
-		return nil, err
-	}
-	r, err := roles.Of(recipe.Role)
-	if err != nil {
-		return nil, err
-	}
-	plan, err := r.Bake(recipe)
-	return append(open, plan...), err
 }
 
 // phasesFile keeps what the bake took until the machine is sealed, which empties its directory.

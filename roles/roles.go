@@ -6,12 +6,14 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/api"
+	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/heartbeat"
 	"github.com/cincbake/cincbake/roles/lb"
 	"github.com/cincbake/cincbake/roles/opensearch"
 	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/roles/standalone"
+	"github.com/cincbake/cincbake/step"
 )
 
 // All returns every role, in the order of cluster.Roles.
@@ -27,4 +29,17 @@ func Of(name cluster.Role) (role.Role, error) {
 		}
 	}
 	return nil, fmt.Errorf("no role %q", name)
+}
+
+// Bake returns everything that a bake does at a site: what makes the machine ready for it, and then what makes it the role's.
+func Bake(recipe cluster.Recipe, site cluster.Site) (open, plan step.Plan, err error) {
+	r, err := Of(recipe.Role)
+	if err != nil {
+		return nil, nil, err
+	}
+	if open, err = base.Open(recipe, site); err != nil {
+		return nil, nil, err
+	}
+	plan, err = r.Bake(recipe)
+	return open, plan, err
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/node"
+	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
@@ -145,11 +146,11 @@ func build(ctx context.Context, agent node.Agent, command string, args []string,
 	}
 	switch {
 	case command == "bake" && dryRun:
-		plan, err := node.BakePlan(recipe, site)
+		open, plan, err := roles.Bake(recipe, site)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprint(agent.Out, plan.Describe())
+		_, err = fmt.Fprint(agent.Out, append(open, plan...).Describe())
 		return err
 	case command == "bake":
 		return agent.Bake(ctx, recipe, site)

@@ -16,7 +16,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
-	"github.com/cincbake/cincbake/node"
+	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/plugin/agent"
 	"github.com/cincbake/cincbake/plugin/bake"
 	"github.com/cincbake/cincbake/roles/base"
@@ -176,11 +176,11 @@ func (r *run) open(ctx context.Context) (bool, error) {
 
 // plan prints what would be done, for a template that has no machine.
 func (r *run) plan() error {
-	steps, err := node.BakePlan(r.job.Recipe, r.job.Site)
+	open, steps, err := roles.Bake(r.job.Recipe, r.job.Site)
 	if err != nil {
 		return r.failure("plan", "", err)
 	}
-	r.machine.ui.Say("communicator = \"none\": nothing is changed; this is what a bake does\n" + steps.Describe())
+	r.machine.ui.Say("communicator = \"none\": nothing is changed; this is what a bake does\n" + append(open, steps...).Describe())
 	return nil
 }
 
