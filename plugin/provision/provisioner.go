@@ -16,9 +16,9 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
-	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/plugin/agent"
 	"github.com/cincbake/cincbake/plugin/bake"
+	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/role"
 )
