@@ -116,7 +116,7 @@ func (a *amazonBench) withoutProvisioner(t *testing.T) {
 
 // args bake one role, in the fake's network.
 func (a *amazonBench) args(role string, more ...string) []string {
-	return append([]string{"bake", role, "-o", "json", "--packer", a.packer(), "--images", a.images, "--keep-logs", "--var", `ssh_cidrs=["192.0.2.10/32"]`}, more...)
+	return append([]string{"bake", role, "--packer", a.packer(), "--images", a.images, "--keep-logs", "--var", `ssh_cidrs=["192.0.2.10/32"]`}, more...)
 }
 
 func (a *amazonBench) packer() string {

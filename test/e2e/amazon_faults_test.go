@@ -73,6 +73,7 @@ func amazonFaults() []amazonFault {
 			name: "CreateTags is denied", faults: []fakeaws.Fault{fakeaws.Deny("CreateTags")}, says: "Error adding tags",
 			stays: []string{copied, copiedSnapshot},
 		},
+		{name: "the image cannot be published", says: "nothing sealed the machine"},
 		{
 			name: "CreateTags and cleaning up are denied", says: "Error deregistering",
 			faults: []fakeaws.Fault{fakeaws.Deny("CreateTags"), fakeaws.Deny("DeregisterImage"), fakeaws.Deny("DeleteKeyPair")},
@@ -101,8 +102,7 @@ func called(action string) func(*amazonBench) bool {
 
 // TestAmazonFaults lets things go wrong while an AMI is made and copied, and compares what is left behind with the table.
 func TestAmazonFaults(t *testing.T) {
-	b := newWorkbench(t)
-	tree := debianTree(t, b.home)
+	tree := debianTree(t, newWorkbench(t).home)
 	for _, f := range amazonFaults() {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
