@@ -22,7 +22,7 @@ AGENTS  := plugin/agent/bin
 AGENT_MAX_BYTES := 12582912
 
 .DEFAULT_GOAL := help
-.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers demo demo-down generate release-snapshot clean distclean
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers bench-bake demo demo-down generate release-snapshot clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,10 @@ bench: ## Run the benchmarks
 
 bench-peers: ## Print how much faster seeds are made than by cloud-localds
 	@hack/bench-peers.sh
+
+bench-bake: build plugins ## Print how much faster cincbake-rootfs bakes a postgres image than Packer's qemu builder, emulated
+	hack/packages.sh install
+	CINCBAKE_QEMU_ROLE=postgres PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 60m -run TestQEMU ./test/e2e/
 
 demo: ## Bake both images, boot a cluster here, power off its primary, and watch it heal
 	@hack/demo.sh
