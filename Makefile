@@ -22,7 +22,7 @@ AGENTS  := plugin/agent/bin
 AGENT_MAX_BYTES := 12582912
 
 .DEFAULT_GOAL := help
-.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e bench bench-peers bench-bake demo demo-down generate release-snapshot clean distclean
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e e2e-qemu bench bench-peers bench-bake demo demo-down generate release-snapshot clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,9 +83,13 @@ integration: agent ## Run the tests that need root and Debian's tools
 	cd plugin && go test -tags integration -count=1 ./...
 	cd test/browser && go test -tags integration -count=1 ./...
 
-e2e: build plugins ## Bake, boot and break a whole cluster: root on Debian, about ten minutes
+e2e: build plugins ## Bake every role, boot and break a whole cluster: root on Debian, about twenty minutes
 	hack/packages.sh install
-	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 30m ./test/e2e/...
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 40m -skip TestQEMU ./test/e2e/...
+
+e2e-qemu: build plugins ## Bake a role in a virtual machine and boot its disk, the processor emulated: about six minutes
+	hack/packages.sh install
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 40m -run TestQEMU ./test/e2e/...
 
 bench: ## Run the benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
