@@ -34,6 +34,8 @@ user=$1; shift
 if [ -d /run/systemd/system ]; then
 	install -d -m 1777 ` + runDir + `
 	systemd-run --quiet --unit=cincbake-poweroff --path-property=PathExists=` + runDir + `/poweroff systemctl poweroff
+	# The journal of this boot goes on in memory: it would make its folder, which has the machine's id in its name, anew.
+	journalctl --relinquish-var
 	if command -v cloud-init >/dev/null; then cloud-init clean --configs all; fi
 fi
 if [ -n "$user" ] && id -u "$user" >/dev/null 2>&1; then
