@@ -51,9 +51,8 @@ $(PACKER): tools/packer/go.mod tools/packer/go.sum
 	@touch $(PACKER)
 
 plugins: packer plugin ## Install the plugin, amazon and qemu where the project's Packer finds them
-	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path bin/packer-plugin-cincbake github.com/cincbake/cincbake
-	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path $(TOOLS)/packer-plugin-amazon github.com/hashicorp/amazon
-	PACKER_PLUGIN_PATH=$(PLUGINS) CHECKPOINT_DISABLE=1 $(PACKER) plugins install --path $(TOOLS)/packer-plugin-qemu github.com/hashicorp/qemu
+	@PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) hack/plugins.sh bin/packer-plugin-cincbake github.com/cincbake/cincbake \
+		$(TOOLS)/packer-plugin-amazon github.com/hashicorp/amazon $(TOOLS)/packer-plugin-qemu github.com/hashicorp/qemu
 
 test: agent ## Run the unit tests: needs Go and nothing else
 	go test ./...
