@@ -57,12 +57,12 @@ func mounts(t *testing.T, below string) []string {
 	return points
 }
 
-// names lists every path below a folder, but for logs.
+// names lists every path below a folder, but for logs and their folder.
 func names(t *testing.T, dir string) []string {
 	t.Helper()
 	var found []string
 	err := filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
-		if err == nil && !strings.HasSuffix(path, ".log") {
+		if err == nil && !strings.HasSuffix(path, ".log") && filepath.Base(path) != "logs" {
 			found = append(found, path)
 		}
 		return err
