@@ -29,6 +29,7 @@ const SnapshotForm = "20060102T150405Z"
 const (
 	debianServer   = "http://deb.debian.org"
 	snapshotServer = "http://snapshot.debian.org"
+	pgdgServer     = "http://apt.postgresql.org/pub/repos/apt"
 )
 
 // Site returns where the cluster's images are baked: what the spec says of it.
@@ -37,8 +38,11 @@ func (r *Resolved) Site() Site {
 }
 
 // URI returns where an archive is at this site. A mirror that serves snapshots must do so as snapshot.debian.org does.
-// Packages are signed, so plain HTTP is Debian's own default.
+// Packages are signed, so plain HTTP is Debian's own default. PostgreSQL's archive is where it is: no mirror of Debian has it.
 func (s Site) URI(a Archive) string {
+	if a == ArchivePGDG {
+		return pgdgServer
+	}
 	if s.Snapshot != "" {
 		return strings.TrimSuffix(cmp.Or(s.Mirror, snapshotServer), "/") + "/archive/" + string(a) + "/" + s.Snapshot
 	}

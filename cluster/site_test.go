@@ -24,6 +24,9 @@ func TestSiteURI(t *testing.T) {
 			t.Errorf("%s: %v", test.name, err)
 		}
 	}
+	if got := (Site{Mirror: "http://mirror.example.com", Snapshot: "20261126T060000Z"}).URI(ArchivePGDG); got != "http://apt.postgresql.org/pub/repos/apt" {
+		t.Errorf("PostgreSQL's archive is looked for at %s", got)
+	}
 	if err := (Site{Snapshot: "2026-11-26"}).Validate(); err == nil {
 		t.Error("a day was taken for a moment")
 	}

@@ -7,14 +7,25 @@ import (
 	"strings"
 )
 
-// Archive is one of the two trees that a Debian mirror carries.
+// Archive is a tree of packages: one of the two that a Debian mirror carries, or the PostgreSQL project's own.
 type Archive string
 
 // The archives.
 const (
 	ArchiveDebian   Archive = "debian"
 	ArchiveSecurity Archive = "debian-security"
+	// ArchivePGDG holds the majors that PostgreSQL still mends, for every Debian that is supported: https://apt.postgresql.org.
+	// It is on no Debian mirror, and in no snapshot of one.
+	ArchivePGDG Archive = "pgdg"
 )
+
+// Keyring is the file that holds the key which the archive is signed with.
+func (a Archive) Keyring() string {
+	if a == ArchivePGDG {
+		return "/etc/apt/keyrings/cincbake-pgdg.asc"
+	}
+	return "/usr/share/keyrings/debian-archive-keyring.gpg"
+}
 
 // Suite is a part of an archive, as a line of sources.list names it.
 type Suite struct {
@@ -105,6 +116,15 @@ func postgresSources() []PostgresSource {
 			BinDir:   "/usr/lib/postgresql/13/bin",
 			Note: "the newest that Cinc Server 15 up to 15.10.95 accepts (CSPG014). It comes from Debian 11, whose long-term support has ended, " +
 				"as PostgreSQL 13's own has: no fixes are to be expected, and the suites may leave the mirrors",
+		},
+		{
+			OS:       "debian-13",
+			Major:    14,
+			Suites:   []Suite{{ArchivePGDG, "trixie-pgdg", main}},
+			Packages: []string{"postgresql-14", "postgresql-client-14"},
+			BinDir:   "/usr/lib/postgresql/14/bin",
+			Note: "from the PostgreSQL project's own archive, which mends it until November 2026, for Cinc Server from 15.10.117 on. " + Unverified +
+				"an image with it: the archive could not be reached where this project is built",
 		},
 		{
 			OS:       "debian-13",

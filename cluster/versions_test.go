@@ -48,8 +48,8 @@ func TestVersionQuestions(t *testing.T) {
 	if _, err := OSFor("debian-12"); err == nil || !strings.Contains(err.Error(), "debian-13") {
 		t.Errorf("debian-12: %v", err)
 	}
-	if _, err := PostgresFor("debian-13", 14); err == nil || !strings.Contains(err.Error(), "13, 17") {
-		t.Errorf("PostgreSQL 14: %v", err)
+	if _, err := PostgresFor("debian-13", 15); err == nil || !strings.Contains(err.Error(), "13, 14, 17") {
+		t.Errorf("PostgreSQL 15: %v", err)
 	}
 	// A caller that changes what it was given must not change what the next one gets.
 	first, _ := PostgresFor("debian-13", 13)

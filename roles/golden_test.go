@@ -145,6 +145,7 @@ func files(t *testing.T, plan step.Plan) string {
 func TestBakeGolden(t *testing.T) {
 	for _, recipe := range []cluster.Recipe{
 		{Format: 1, Role: cluster.RolePostgres, Platform: cluster.OnPrem, OS: "debian-13", Arch: "amd64", PostgresVersion: 13},
+		{Format: 1, Role: cluster.RolePostgres, Platform: cluster.OnPrem, OS: "debian-13", Arch: "amd64", PostgresVersion: 14},
 		{Format: 1, Role: cluster.RolePostgres, Platform: cluster.OnPrem, OS: "debian-13", Arch: "amd64", PostgresVersion: 17},
 		{Format: 1, Role: cluster.RoleHeartbeat, Platform: cluster.OnPrem, OS: "debian-13", Arch: "amd64"},
 	} {

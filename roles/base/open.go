@@ -2,10 +2,12 @@ package base
 
 import (
 	"context"
+	_ "embed" // a key
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -56,6 +58,9 @@ func Open(recipe cluster.Recipe, site cluster.Site) (step.Plan, error) {
 			Reason: "a cloud image has a mirror of its own",
 			Action: otherSources{},
 		},
+	)
+	plan = append(plan, keyrings(recipe)...)
+	plan = append(plan,
 		step.Step{
 			Title:  "Name the package sources",
 			Reason: "the system's suites, and those of the recipe, at this site",
@@ -70,6 +75,27 @@ func Open(recipe cluster.Recipe, site cluster.Site) (step.Plan, error) {
 		Reason: "versions come from the mirror as it is today",
 		Action: step.Exec{Command: step.Command{Argv: []string{"apt-get", "update", "--quiet", "--error-on=any"}}},
 	}), nil
+}
+
+// pgdg is the key of PostgreSQL's archive, B97B0AFCAA1A47F044F244A07FCC7D46ACCC4CF8, as Debian's postgresql-common carries it.
+//
+//go:embed pgdg.asc
+var pgdg []byte
+
+// keyrings returns the steps that put the keys in place which Debian does not bring itself.
+func keyrings(recipe cluster.Recipe) step.Plan {
+	if recipe.PostgresVersion == 0 {
+		return nil
+	}
+	source, err := cluster.PostgresFor(recipe.OS, recipe.PostgresVersion)
+	if err != nil || !slices.ContainsFunc(source.Suites, func(s cluster.Suite) bool { return s.Archive == cluster.ArchivePGDG }) {
+		return nil // sources has told the error
+	}
+	return step.Plan{{
+		Title:  "Put the key of PostgreSQL's archive in place",
+		Reason: "what is signed with it may come from there, and from nowhere else",
+		Action: step.File{Path: cluster.ArchivePGDG.Keyring(), Mode: 0o644, Content: pgdg},
+	}}
 }
 
 // sources is apt's list of every suite that the recipe's packages come from.
@@ -91,8 +117,8 @@ func sources(recipe cluster.Recipe, site cluster.Site) ([]byte, error) {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\nSigned-By: /usr/share/keyrings/debian-archive-keyring.gpg\n",
-			site.URI(suite.Archive), suite.Name, strings.Join(suite.Components, " "))
+		fmt.Fprintf(&b, "Types: deb\nURIs: %s\nSuites: %s\nComponents: %s\nSigned-By: %s\n",
+			site.URI(suite.Archive), suite.Name, strings.Join(suite.Components, " "), suite.Archive.Keyring())
 	}
 	return []byte(b.String()), nil
 }

@@ -122,3 +122,24 @@ func TestOpen(t *testing.T) {
 		t.Error("yesterday was taken for a moment")
 	}
 }
+
+// PostgreSQL's own archive is known by its key and by no other.
+func TestPostgresArchive(t *testing.T) {
+	recipe := recipe()
+	recipe.PostgresVersion = 14
+	open, err := base.Open(recipe, cluster.Site{Mirror: "http://mirror.example.com"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := step.NewRecorder()
+	if _, err := open.Apply(t.Context(), host, nil); err != nil {
+		t.Fatal(err)
+	}
+	const stanza = "URIs: http://apt.postgresql.org/pub/repos/apt\nSuites: trixie-pgdg\nComponents: main\nSigned-By: /etc/apt/keyrings/cincbake-pgdg.asc\n"
+	if sources := string(host.Entries["/etc/apt/sources.list.d/cincbake.sources"].Content); !strings.Contains(sources, stanza) {
+		t.Errorf("the archive is not among the sources:\n%s", sources)
+	}
+	if key := string(host.Entries["/etc/apt/keyrings/cincbake-pgdg.asc"].Content); !strings.HasPrefix(key, "-----BEGIN PGP PUBLIC KEY BLOCK-----") {
+		t.Errorf("its key is %.40q", key)
+	}
+}

@@ -15,7 +15,7 @@ func pins(source cluster.PostgresSource) step.Plan {
 	}
 	return step.Plan{{
 		Title:  "Pin PostgreSQL's other suites",
-		Reason: "only the packages named may come from them. " + source.Note,
+		Reason: "only the packages named may come from them: " + source.Note,
 		Action: step.File{Path: "/etc/apt/preferences.d/cincbake-postgres", Mode: 0o644, Content: aptPins(source)},
 	}}
 }
