@@ -7,6 +7,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -266,6 +267,19 @@ func (r *Resolved) NodesOf(roles ...Role) []Node {
 
 // Voters returns the members of the etcd quorum: the database nodes and the heartbeat.
 func (r *Resolved) Voters() []Node { return r.NodesOf(RolePostgres, RoleHeartbeat) }
+
+// Partners returns the machines that form one cluster with n, n left out: the other voters of a voter, the other search
+// nodes of a search node. The other roles form none.
+func (r *Resolved) Partners(n Node) []Node {
+	var all []Node
+	switch n.Role {
+	case RolePostgres, RoleHeartbeat:
+		all = r.Voters()
+	case RoleOpenSearch:
+		all = r.NodesOf(RoleOpenSearch)
+	}
+	return slices.DeleteFunc(all, func(other Node) bool { return other.Name == n.Name })
+}
 
 // Topology names the cluster's shape.
 func (r *Resolved) Topology() Topology {

@@ -24,7 +24,7 @@ type Peer struct {
 // Answered tells whether the peer's agent answered.
 func (p Peer) Answered() bool { return p.Error == "" }
 
-// Formation is how far a machine's state is part of a formed etcd cluster.
+// Formation is how far a machine's state is part of a formed cluster: of etcd's on voters, of OpenSearch's on search nodes.
 type Formation string
 
 const (
@@ -45,9 +45,9 @@ type Observation struct {
 	// Incarnation is a random id made when the data directory was first prepared: a replaced machine has another one.
 	Incarnation string    `json:"incarnation"`
 	Formation   Formation `json:"formation"`
-	// Token names the formation that this machine takes or took part in; see roles/etcd.
+	// Token names the formation that this machine takes or took part in; see roles/formation.
 	Token string `json:"token,omitempty"`
-	// ClusterID and MemberID are etcd's own ids in hexadecimal, once formed.
+	// ClusterID is the formed cluster's own id: etcd's in hexadecimal, or OpenSearch's cluster_uuid. MemberID is etcd's.
 	ClusterID string `json:"clusterId,omitempty"`
 	MemberID  string `json:"memberId,omitempty"`
 }

@@ -20,6 +20,12 @@ type Status struct {
 	Database *Database `json:"database,omitempty"`
 	// Quorum is what the node's etcd says, on voters once it runs.
 	Quorum *Quorum `json:"quorum,omitempty"`
+	// Search is what the node's OpenSearch says, on search nodes once it runs.
+	Search *Search `json:"search,omitempty"`
+	// Service is what the node's Cinc Server says, on API nodes and standalone servers once it is configured.
+	Service *Service `json:"service,omitempty"`
+	// Balancer is what the node's haproxy and keepalived say, on lb nodes once they run.
+	Balancer *Balancer `json:"balancer,omitempty"`
 	// CertificateExpires is when the node's own certificate ends.
 	CertificateExpires time.Time `json:"certificateExpires,omitzero"`
 }
@@ -62,4 +68,28 @@ type Quorum struct {
 	Leader    string `json:"leader,omitempty"`
 	Members   int    `json:"members"`
 	ClusterID string `json:"clusterId,omitempty"`
+}
+
+// Search is a search node's view of its cluster.
+type Search struct {
+	Health      string `json:"health"` // green, yellow, red; empty: the node is in no cluster
+	Manager     string `json:"manager,omitempty"`
+	Nodes       int    `json:"nodes"`
+	ClusterUUID string `json:"clusterUuid,omitempty"`
+}
+
+// Service is a node's own Cinc Server.
+type Service struct {
+	Status  string   `json:"status"`            // pong, or fail
+	Failing []string `json:"failing,omitempty"` // upstreams that do not answer, sorted
+	Version string   `json:"version,omitempty"` // of Cinc Server
+	Drained bool     `json:"drained,omitempty"` // an operator asked for no new clients
+}
+
+// Balancer is an lb node's view of what it balances.
+type Balancer struct {
+	HoldsVIP bool     `json:"holdsVip"`
+	Up       []string `json:"up"` // API nodes that get clients, sorted
+	// Degraded tells that no API node passes the deep check, so that clients go to any that takes connections.
+	Degraded bool `json:"degraded,omitempty"`
 }

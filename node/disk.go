@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"strings"
 
-	"github.com/cincbake/cincbake/roles/etcd"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
@@ -35,7 +34,7 @@ func prepareDisk(ctx context.Context, host step.Host, m Machine) error {
 	if err := claim(host, m); err != nil {
 		return err
 	}
-	_, err := etcd.Prepare(host)
+	_, err := m.Observe(host) // begins the record, before any peer asks for it
 	return err
 }
 

@@ -3,16 +3,12 @@
 package node
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"strings"
 
 	"github.com/cincbake/cincbake/cloudinit"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles"
-	"github.com/cincbake/cincbake/roles/etcd"
-	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 	"github.com/cincbake/cincbake/step"
@@ -107,15 +103,7 @@ func (m Machine) inputs(facts cluster.Facts, own cluster.Observation) role.Input
 
 // Observe is what this machine tells its peers about its own state.
 func (m Machine) Observe(files step.Files) (cluster.Observation, error) {
-	record, err := etcd.ReadRecord(files)
-	if err != nil {
-		return cluster.Observation{}, err
-	}
-	databases, err := files.List(postgres.Dir)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return cluster.Observation{}, err
-	}
-	return record.Observation(m.Self, len(databases) > 0), nil
+	return m.Role.Observe(files, m.Self)
 }
 
 // instance is the name under which cloud-init knows this machine.

@@ -229,7 +229,7 @@ func TestObservation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	record, err := etcd.Prepare(host)
+	record, err := etcd.Home.Prepare(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -295,7 +295,7 @@ func serve(t *testing.T) (url string, r *cluster.Resolved, bundle *secrets.Bundl
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := etcd.Prepare(host); err != nil {
+	if _, err := etcd.Home.Prepare(host); err != nil {
 		t.Fatal(err)
 	}
 	e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{})}

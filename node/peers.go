@@ -16,7 +16,7 @@ import (
 // peerTimeout bounds one question to a peer: a machine that is up answers within milliseconds.
 const peerTimeout = 2 * time.Second
 
-// askPeers asks every other voter's agent, all at once, what its machine holds.
+// askPeers asks the agent of every machine that forms a cluster with this one, all at once, what its machine holds.
 func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 	tls, err := in.Secrets.ClientTLS()
 	if err != nil {
@@ -26,10 +26,7 @@ func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	peers := cluster.Peers{}
-	for _, n := range in.Cluster.Voters() {
-		if n.Name == in.Self.Name {
-			continue
-		}
+	for _, n := range in.Cluster.Partners(in.Self) {
 		wait.Go(func() {
 			peer := cluster.Peer{Node: n}
 			if err := observe(ctx, client, n, &peer.Observation); err != nil {

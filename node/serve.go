@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
-	"github.com/cincbake/cincbake/roles/etcd"
-	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 	"github.com/cincbake/cincbake/step"
@@ -165,91 +163,11 @@ func (e *endpoint) status(ctx context.Context) (cluster.Status, error) {
 	if certificate, err := e.in.Secrets.Leaf.X509(); err == nil {
 		status.CertificateExpires = certificate.NotAfter.UTC()
 	}
-	if local, err := etcd.Local(e.in); err == nil {
-		status.Quorum = quorum(ctx, local)
-	}
-	if e.machine.Self.Role == cluster.RolePostgres {
-		if db, err := postgres.APIOf(e.in, e.machine.Self).Status(ctx); err == nil {
-			status.Database = &db
-		}
-	}
+	e.machine.Role.Report(ctx, e.host, e.in, &status)
 	return status, nil
 }
 
-func quorum(ctx context.Context, local etcd.Client) *cluster.Quorum {
-	member, err := local.Status(ctx)
-	if err != nil {
-		return nil // etcd does not run
-	}
-	q := &cluster.Quorum{ClusterID: member.ClusterID}
-	list, err := local.Members(ctx)
-	if err != nil {
-		return q
-	}
-	q.Healthy, q.Members = true, len(list.Members)
-	for _, m := range list.Members {
-		if m.ID == member.Leader {
-			q.Leader = m.Name
-		}
-	}
-	return q
-}
-
-func (e *endpoint) switchover(r *http.Request) (any, error) {
-	var order struct{ To string }
-	if err := decode(r, &order); err != nil {
-		return nil, err
-	}
-	if e.machine.Self.Role != cluster.RolePostgres {
-		return nil, &role.Refusal{Reason: e.machine.Self.Name + " runs no database", Hint: "ask a database node"}
-	}
-	if order.To != "" {
-		if node, err := e.machine.Document.Cluster.Node(order.To); err != nil || node.Role != cluster.RolePostgres {
-			return nil, &role.Refusal{Reason: order.To + " is no database node of this cluster"}
-		}
-	}
-	began := time.Now()
-	from, to, err := postgres.APIOf(e.in, e.machine.Self).Switchover(r.Context(), order.To)
-	if err != nil {
-		return nil, err
-	}
-	return map[string]any{"from": from, "to": to, "seconds": seconds(time.Since(began))}, nil
-}
-
-// rescue orders this machine's etcd data to become the whole cluster. It is safe only when nobody else can still hold the
-// quorum, so every other voter must have answered that it is empty.
-func (e *endpoint) rescue(r *http.Request) (any, error) {
-	own, err := e.machine.Observe(e.host)
-	if err != nil {
-		return nil, err
-	}
-	if own.Formation != cluster.FormationFormed {
-		return nil, &role.Refusal{Reason: "this machine holds no data of a formed cluster", Hint: "rescue from the machine that kept its disk"}
-	}
-	peers, err := askPeers(r.Context(), e.in)
-	if err != nil {
-		return nil, err
-	}
-	for name, peer := range peers {
-		if !peer.Answered() {
-			return nil, &role.Refusal{
-				Reason: name + " does not answer; it may still hold the quorum with another machine",
-				Hint:   "start it, or replace it by an empty machine of its name, and ask again",
-			}
-		}
-		if peer.Observation.Formation != cluster.FormationEmpty {
-			return nil, &role.Refusal{Reason: fmt.Sprintf("%s is not empty but %s", name, peer.Observation.Formation), Hint: "start every machine that kept its disk; the quorum then returns by itself"}
-		}
-	}
-	if err := etcd.OrderRescue(e.host, e.machine.Document.Cluster.Name); err != nil {
-		return nil, err
-	}
-	if _, err := e.host.Run(r.Context(), step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
-		return nil, err
-	}
-	return map[string]string{"node": e.machine.Self.Name, "ordered": "etcd's data on this machine becomes the cluster; the others join it by themselves"}, nil
-}
-
+// decode reads an order, strictly. No body is an order without choices.
 func decode(r *http.Request, into any) error {
 	decoder := json.NewDecoder(io.LimitReader(r.Body, 64<<10))
 	decoder.DisallowUnknownFields()

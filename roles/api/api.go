@@ -3,6 +3,7 @@
 package api
 
 import (
+	"context"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/cinc"
@@ -51,6 +52,14 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	plan = append(plan, cinc.Reach(in)...)
 	return append(plan, configure...), nil
 }
+
+// Observe has nothing to tell: an API node agrees on nothing with its peers.
+func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
+	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
+}
+
+// Report says nothing yet.
+func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
 
 // Joiner returns nil: an API node joins databases that are there.
 func (Role) Joiner(step.Host) role.Joiner { return nil }

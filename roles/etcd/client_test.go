@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/formation"
 	"github.com/cincbake/cincbake/step"
 )
 
@@ -148,7 +149,7 @@ func TestYield(t *testing.T) {
 func TestMarkFormed(t *testing.T) {
 	g, client := fakeGateway(t)
 	host := step.NewRecorder()
-	record, err := Prepare(host)
+	record, err := Home.Prepare(host)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,18 +157,18 @@ func TestMarkFormed(t *testing.T) {
 	if err := MarkFormed(context.Background(), host, client); err == nil {
 		t.Fatal("formed without a quorum")
 	}
-	if again, err := Prepare(host); err != nil || again != record {
+	if again, err := Home.Prepare(host); err != nil || again != record {
 		t.Errorf("the record changed without a quorum: %+v, %v", again, err)
 	}
 	delete(g.fail, "/v3/cluster/member/list")
 	if err := MarkFormed(context.Background(), host, client); err != nil {
 		t.Fatal(err)
 	}
-	got, err := ReadRecord(host)
+	got, err := Home.Read(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := Record{Incarnation: record.Incarnation, Formation: cluster.FormationFormed, ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e"}
+	want := formation.Record{Incarnation: record.Incarnation, Formation: cluster.FormationFormed, ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
 	}
@@ -177,7 +178,7 @@ func TestSpoiledRecordIsAnError(t *testing.T) {
 	for _, text := range []string{"", "{", `{"incarnation":"a"}`, `{"formation":"formed"}`} {
 		host := step.NewRecorder()
 		host.Entries[RecordFile] = step.Entry{Kind: step.KindFile, Content: []byte(text)}
-		if record, err := Prepare(host); err == nil {
+		if record, err := Home.Prepare(host); err == nil {
 			t.Errorf("%q: read as %+v", text, record)
 		}
 	}

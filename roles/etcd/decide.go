@@ -3,13 +3,12 @@
 package etcd
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/formation"
 	"github.com/cincbake/cincbake/roles/role"
 )
 
@@ -59,19 +58,6 @@ func PeerURL(n cluster.Node) string {
 // ClientURL is where a node's member answers clients.
 func ClientURL(n cluster.Node) string {
 	return fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdClient)
-}
-
-// Token names a formation by everyone who takes part in it: a replaced machine has another incarnation, so it can't slip
-// into a formation that it was not asked about. etcd derives its cluster and member ids from it, so even two formations
-// of the same names and addresses can't mix.
-func Token(clusterName string, incarnations map[string]string) string {
-	var rows []string
-	for node, incarnation := range incarnations {
-		rows = append(rows, node+"="+incarnation)
-	}
-	slices.Sort(rows)
-	sum := sha256.Sum256([]byte(clusterName + "\n" + strings.Join(rows, "\n")))
-	return clusterName + "-" + hex.EncodeToString(sum[:8])
 }
 
 // The rows of the join table, by name.
@@ -227,7 +213,7 @@ func decideFormation(clusterName string, v View) role.Decision {
 		return wait(RowSilent, "the first formation is unanimous, and there is no answer from "+strings.Join(silent, ", "),
 			"start every machine of the cluster; nothing is formed before all of them have answered")
 	}
-	token := Token(clusterName, incarnations)
+	token := formation.Token(clusterName, incarnations)
 	for _, peer := range sorted(v.Peers) {
 		if o := peer.Observation; o.Formation == cluster.FormationForming && o.Token != token {
 			return wait(RowOtherFormation,

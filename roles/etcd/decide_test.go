@@ -9,6 +9,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/formation"
 	"github.com/cincbake/cincbake/roles/role"
 )
 
@@ -69,7 +70,7 @@ const (
 )
 
 func TestDecide(t *testing.T) {
-	token := etcd.Token("prod", map[string]string{"postgres-1": "a", "postgres-2": "b", "heartbeat-1": "c"})
+	token := formation.Token("prod", map[string]string{"postgres-1": "a", "postgres-2": "b", "heartbeat-1": "c"})
 	everyone := []string{peer3, self1, peer2}
 	empty := says(cluster.FormationEmpty, "a")
 	tests := []struct {
@@ -344,15 +345,15 @@ func TestDecide(t *testing.T) {
 // A cluster is formed only by machines that all know of each other: whoever was replaced has another token.
 func TestTokenChangesWithEveryIncarnation(t *testing.T) {
 	all := map[string]string{"postgres-1": "a", "postgres-2": "b", "heartbeat-1": "c"}
-	token := etcd.Token("prod", all)
+	token := formation.Token("prod", all)
 	for name := range all {
 		changed := map[string]string{"postgres-1": "a", "postgres-2": "b", "heartbeat-1": "c"}
 		changed[name] = "other"
-		if etcd.Token("prod", changed) == token {
+		if formation.Token("prod", changed) == token {
 			t.Errorf("a replaced %s gives the same token", name)
 		}
 	}
-	if etcd.Token("test", all) == token {
+	if formation.Token("test", all) == token {
 		t.Error("another cluster gives the same token")
 	}
 }

@@ -116,7 +116,7 @@ func (j Joiner) setAside(ctx context.Context) error {
 	if _, err := j.Host.Run(ctx, step.Command{Argv: []string{"mv", "--no-target-directory", Dir, aside}}); err != nil {
 		return err
 	}
-	_, err := Prepare(j.Host)
+	_, err := Home.Prepare(j.Host)
 	return err
 }
 
@@ -125,7 +125,7 @@ func (j Joiner) record(decision role.Decision) error {
 	if decision.Formation == "" {
 		return nil
 	}
-	record, err := Prepare(j.Host)
+	record, err := Home.Prepare(j.Host)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (j Joiner) record(decision role.Decision) error {
 	if decision.Etcd.Token != "" {
 		record.Token = decision.Etcd.Token
 	}
-	return record.Write(j.Host)
+	return Home.Write(j.Host, record)
 }
 
 // MarkFormed records that this machine is a working member, once a linearizable read through it succeeded.
@@ -145,7 +145,7 @@ func MarkFormed(ctx context.Context, files step.Files, client Client) error {
 	if err != nil {
 		return err
 	}
-	record, err := ReadRecord(files)
+	record, err := Home.Read(files)
 	if err != nil {
 		return err
 	}
@@ -154,5 +154,5 @@ func MarkFormed(ctx context.Context, files step.Files, client Client) error {
 	if formed == record {
 		return nil
 	}
-	return formed.Write(files)
+	return Home.Write(files, formed)
 }

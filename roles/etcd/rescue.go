@@ -54,7 +54,7 @@ func (r rescue) Check(_ context.Context, run *step.Run) (bool, error) {
 // data was before is kept aside, unless the cut fell between the exchange and the record: then the restored data, which holds
 // the same, is restored once more.
 func (r rescue) Apply(ctx context.Context, run *step.Run) error {
-	record, err := ReadRecord(run)
+	record, err := Home.Read(run)
 	if err != nil {
 		return err
 	}
@@ -67,7 +67,7 @@ func (r rescue) Apply(ctx context.Context, run *step.Run) error {
 			return err
 		}
 		record.Formation, record.Token, record.ClusterID, record.MemberID = cluster.FormationForming, token, "", ""
-		if err := record.Write(run); err != nil {
+		if err := Home.Write(run, record); err != nil {
 			return err
 		}
 	}

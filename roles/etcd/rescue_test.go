@@ -15,12 +15,12 @@ import (
 func TestRescueCanBeCutOff(t *testing.T) {
 	for cut := range 6 {
 		host := step.NewRecorder()
-		record, err := Prepare(host)
+		record, err := Home.Prepare(host)
 		if err != nil {
 			t.Fatal(err)
 		}
 		record.Formation, record.Token, record.ClusterID, record.MemberID = cluster.FormationFormed, "old", "c1", "m1"
-		if err := record.Write(host); err != nil {
+		if err := Home.Write(host, record); err != nil {
 			t.Fatal(err)
 		}
 		if err := OrderRescue(host, "prod"); err != nil {
@@ -53,7 +53,7 @@ func TestRescueCanBeCutOff(t *testing.T) {
 			t.Errorf("cut at %d: the data was exchanged %d times", cut, exchanges)
 		}
 		// Cut off once more, after the old data was set aside and before the order was taken away.
-		rescued, err := ReadRecord(host)
+		rescued, err := Home.Read(host)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestRescueCanBeCutOff(t *testing.T) {
 		if _, err := plan.Apply(context.Background(), host, nil); err != nil || exchanges != 1 {
 			t.Errorf("cut at %d, and then before the order went: %v, %d exchanges", cut, err, exchanges)
 		}
-		got, err := ReadRecord(host)
+		got, err := Home.Read(host)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -3,6 +3,7 @@
 package heartbeat
 
 import (
+	"context"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/etcd"
@@ -27,6 +28,16 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 // Boot returns what wires a witness into its cluster.
 func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	return append(base.Boot(in), etcd.Boot(in)...), nil
+}
+
+// Observe tells what etcd's record says.
+func (Role) Observe(files step.Files, self cluster.Node) (cluster.Observation, error) {
+	return etcd.Observe(files, self, false)
+}
+
+// Report asks etcd.
+func (Role) Report(ctx context.Context, _ step.Host, in role.Inputs, status *cluster.Status) {
+	status.Quorum = etcd.Report(ctx, in)
 }
 
 // Joiner decides how the machine's etcd member starts.

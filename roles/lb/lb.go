@@ -44,6 +44,14 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	return append(plan, address...), nil
 }
 
+// Observe has nothing to tell: a balancer agrees on nothing with its peers.
+func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
+	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
+}
+
+// Report says nothing yet.
+func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
+
 // Joiner is nil: balancers agree on nothing but who holds the address, which keepalived does.
 func (Role) Joiner(step.Host) role.Joiner { return nil }
 

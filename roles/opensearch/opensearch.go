@@ -228,6 +228,14 @@ func startReason(in role.Inputs) string {
 	return "it looks for its cluster, and waits for it"
 }
 
+// Observe has nothing to tell: a search node agrees on nothing with its peers.
+func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
+	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
+}
+
+// Report says nothing yet.
+func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
+
 // Joiner is nil: nobody decides here whether a cluster may be formed.
 func (Role) Joiner(step.Host) role.Joiner { return nil }
 

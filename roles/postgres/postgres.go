@@ -171,6 +171,23 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	return append(plan, pgbackrest.Schedule(in, copied)...), nil
 }
 
+// Observe tells what etcd's record says. A database without one is data that no record accounts for.
+func (Role) Observe(files step.Files, self cluster.Node) (cluster.Observation, error) {
+	databases, err := files.List(Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return cluster.Observation{}, err
+	}
+	return etcd.Observe(files, self, len(databases) > 0)
+}
+
+// Report asks etcd and Patroni.
+func (Role) Report(ctx context.Context, _ step.Host, in role.Inputs, status *cluster.Status) {
+	status.Quorum = etcd.Report(ctx, in)
+	if db, err := APIOf(in, in.Self).Status(ctx); err == nil {
+		status.Database = &db
+	}
+}
+
 // Joiner decides how the machine's etcd member starts.
 func (Role) Joiner(host step.Host) role.Joiner { return etcd.Joiner{Host: host} }
 

@@ -21,8 +21,13 @@ type Role interface {
 	Ready(Inputs) []Probe
 	// Verify returns what must hold in a sealed image.
 	Verify(cluster.Recipe) []Check
+	// Observe returns what this machine tells its peers about its own state. Before that it begins the record of a machine
+	// that has none: only a machine with an incarnation of its own can say that it is empty.
+	Observe(step.Files, cluster.Node) (cluster.Observation, error)
 	// Joiner decides how the machine joins its peers; nil for a role that has none to agree with.
 	Joiner(step.Host) Joiner
+	// Report adds what the role's programs say of themselves now. What does not run says nothing.
+	Report(context.Context, step.Host, Inputs, *cluster.Status)
 }
 
 // Joiner is kept by roles that must agree with their peers before their programs start.

@@ -2,6 +2,7 @@
 package standalone
 
 import (
+	"context"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/cinc"
@@ -42,6 +43,14 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	plan = append(plan, files...)
 	return append(plan, configure...), nil
 }
+
+// Observe has nothing to tell: a server by itself agrees on nothing with its peers.
+func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
+	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
+}
+
+// Report says nothing yet.
+func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
 
 // Joiner returns nil: there is nobody to join.
 func (Role) Joiner(step.Host) role.Joiner { return nil }
