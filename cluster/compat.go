@@ -89,7 +89,7 @@ func CompatFor(version string) (Compat, error) {
 	table := CompatTable()
 	if isFullVersion(version) {
 		for _, row := range table {
-			if compareVersions(version, row.From) >= 0 && compareVersions(version, row.Below) < 0 {
+			if CompareVersions(version, row.From) >= 0 && CompareVersions(version, row.Below) < 0 {
 				return row, nil
 			}
 		}
@@ -140,8 +140,8 @@ func isNumber(text string) bool {
 	return text != "" && len(text) <= longest && madeOf(text, digits) && (text == "0" || text[0] != '0')
 }
 
-// compareVersions compares two full versions.
-func compareVersions(a, b string) int {
+// CompareVersions compares two full versions, like 15.10.91: negative when a is older than b.
+func CompareVersions(a, b string) int {
 	x, y := strings.Split(a, "."), strings.Split(b, ".")
 	for i := range versionParts {
 		m, _ := strconv.Atoi(x[i]) // both are full versions

@@ -10,7 +10,7 @@ import (
 func TestCompatTable(t *testing.T) {
 	table := CompatTable()
 	for i, row := range table {
-		if !isFullVersion(row.From) || !isFullVersion(row.Below) || compareVersions(row.From, row.Below) >= 0 {
+		if !isFullVersion(row.From) || !isFullVersion(row.Below) || CompareVersions(row.From, row.Below) >= 0 {
 			t.Errorf("%s is no range", row.Range())
 		}
 		if i > 0 && row.From != table[i-1].Below {

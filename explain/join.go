@@ -12,7 +12,7 @@ import (
 // joined asks the roles' own decision tables how the machine would join.
 func (w world) joined(in role.Inputs) role.Decision {
 	if !slices.ContainsFunc(w.cluster.Voters(), func(n cluster.Node) bool { return n.Name == w.self.Name }) {
-		decision := role.Decision{Verdict: role.Proceed, API: role.APIStart{Bootstrap: w.bootstraps()}}
+		decision := role.Decision{Verdict: role.Proceed, API: role.APIStart{Bootstrap: w.bootstraps(), Finish: w.bootstraps()}}
 		if !w.join {
 			for _, n := range w.cluster.NodesOf(cluster.RoleOpenSearch) {
 				decision.OpenSearch.InitialManagers = append(decision.OpenSearch.InitialManagers, n.Name)

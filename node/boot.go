@@ -162,16 +162,28 @@ func (b *boot) wait(ctx context.Context, reason, hint string) error {
 }
 
 // apply brings about the role's plan. A step that must wait for other machines makes the plan start again later: what is
-// done already is only looked at.
+// done already is only looked at. What the join took hold of is given back at the end, and what is done ends when it is lost.
 func (b *boot) apply(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinDeadline)
 	defer cancel()
+	if hold := b.in.Joined.Hold; hold != nil {
+		guarded, release := hold.Guard(ctx)
+		defer func() {
+			kept := guarded.Err() == nil // otherwise what was killed may take a moment to end
+			release()
+			hold.Release(context.WithoutCancel(ctx), kept)
+		}()
+		ctx = guarded
+	}
 	for {
 		plan, err := b.machine.Role.Boot(b.in)
 		if err != nil {
 			return err
 		}
 		_, err = plan.Apply(ctx, b.host, nil)
+		if err != nil && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		var notYet *role.NotYet
 		if !errors.As(err, &notYet) {
 			return errors.Join(err, b.report.resume())

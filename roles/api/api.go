@@ -27,7 +27,6 @@ func (Role) Bake(recipe cluster.Recipe) (step.Plan, error) {
 		return nil, err
 	}
 	plan = append(plan, haproxy.Bake()...)
-	plan = append(plan, cinc.BakeReach()...)
 	return append(plan, cinc.Bake(recipe, haproxy.Unit)...), nil
 }
 
@@ -41,14 +40,12 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	router, err := haproxy.Router(in)
+	way, err := way(in)
 	if err != nil {
 		return nil, err
 	}
-	plan := base.Boot(in, cinc.Aliases(in.Cluster)...)
-	plan = append(plan, files...)
 	// The way to database and search, then proof that both are at its end, then Cinc Server: it hangs or gives up otherwise.
-	plan = append(plan, router...)
+	plan := append(way, files...)
 	plan = append(plan, cinc.Reach(in)...)
 	return append(plan, configure...), nil
 }
@@ -61,8 +58,8 @@ func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error
 // Report says nothing yet.
 func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
 
-// Joiner returns nil: an API node joins databases that are there.
-func (Role) Joiner(step.Host) role.Joiner { return nil }
+// Joiner decides whether this machine makes the databases or joins them.
+func (Role) Joiner(host step.Host) role.Joiner { return Joiner{Host: host} }
 
 // Ready returns what must hold before the node counts.
 func (Role) Ready(in role.Inputs) []role.Probe { return cinc.Ready(in) }

@@ -51,15 +51,6 @@ func Bake(recipe cluster.Recipe, after ...string) step.Plan {
 	}
 }
 
-// BakeReach returns the step that puts into an image what Reach needs.
-func BakeReach() step.Plan {
-	return step.Plan{{
-		Title:  "Install psql",
-		Reason: "the agent logs in to the database before Cinc Server may try",
-		Action: step.Packages{Names: []string{"postgresql-client"}},
-	}}
-}
-
 func unitConf(after []string) []byte {
 	var b strings.Builder
 	b.WriteString("[Unit]\nConditionPathExists=" + goFile + "\n")

@@ -73,11 +73,6 @@ func Files(in role.Inputs) (step.Plan, error) {
 				Reason: "cinc-server.rb reads it, so that it holds no secret itself",
 				Action: step.File{Path: searchPassword, Mode: 0o600, Content: r.password},
 			},
-			step.Step{
-				Title:  "Write the login of the databases' owner",
-				Reason: "for psql: a password has no place among a program's arguments",
-				Action: step.File{Path: PassFile, Mode: 0o600, Content: DatabaseOf(in).passLine(in.Secrets.Cinc.DatabaseOwner.Reveal())},
-			},
 		)
 	}
 	return plan, nil
@@ -122,7 +117,16 @@ func Configure(in role.Inputs) (step.Plan, error) {
 		return nil, err
 	}
 	var plan step.Plan
-	if in.Self.Role == cluster.RoleAPI && !r.bootstrap {
+	if argv := in.Cluster.Cinc.PreConfigure; len(argv) > 0 {
+		plan = append(plan, step.Step{
+			Title:  "Run the spec's preConfigure hook",
+			Reason: "once, before this machine is configured for the first time",
+			Action: hook{argv: argv, marker: preConfigureMarker},
+		})
+	}
+	if r.bootstrap {
+		plan = append(plan, forgetAttempt(in)...)
+	} else if in.Self.Role == cluster.RoleAPI {
 		plan = append(plan,
 			step.Step{
 				Title:  "Say that the databases are made",
@@ -136,13 +140,6 @@ func Configure(in role.Inputs) (step.Plan, error) {
 			})
 	}
 	digest := r.digest()
-	if argv := in.Cluster.Cinc.PreConfigure; len(argv) > 0 {
-		plan = append(plan, step.Step{
-			Title:  "Run the spec's preConfigure hook",
-			Reason: "once, before this machine is configured for the first time",
-			Action: hook{argv: argv, marker: preConfigureMarker},
-		})
-	}
 	plan = append(plan,
 		step.Step{
 			Title:  "Fill Cinc Server's secrets store",
@@ -157,14 +154,27 @@ func Configure(in role.Inputs) (step.Plan, error) {
 		step.Step{
 			Title:  "Configure Cinc Server",
 			Reason: "when it never was, or when its settings or secrets are new",
-			Action: reconfigure{digest},
-		},
-		step.Step{
-			Title:  "Start Cinc Server",
-			Reason: "a reconfigure does so; a later boot has none",
-			Action: step.Unit{Name: Unit, State: step.Started},
-		},
-	)
+			Action: reconfigure{digest: digest, final: r.bootstrap},
+		})
+	if in.Joined.API.Upgrade {
+		plan = append(plan, step.Step{
+			Title:  "Let Cinc Server upgrade its data",
+			Reason: "one machine of a newer release does so, before the others come",
+			Action: upgrade{},
+		})
+	}
+	plan = append(plan, step.Step{
+		Title:  "Start Cinc Server",
+		Reason: "a reconfigure does so; a later boot has none",
+		Action: step.Unit{Name: Unit, State: step.Started},
+	})
+	if in.Self.Role == cluster.RoleAPI {
+		handover, err := handOver(in, r)
+		if err != nil {
+			return nil, err
+		}
+		plan = append(plan, handover...)
+	}
 	return append(plan, step.Step{
 		Title:  "Let nginx read the certificate again",
 		Reason: "a renewed one is no new setting, so that no reconfigure follows",
@@ -173,4 +183,15 @@ func Configure(in role.Inputs) (step.Plan, error) {
 			After:   []string{certificateFile, keyFile},
 		},
 	}), nil
+}
+
+// Configured tells whether this machine's last reconfigure succeeded and read the same as one would read now that the
+// databases are made.
+func Configured(files step.Files, in role.Inputs) (bool, error) {
+	in.Joined.API = role.APIStart{}
+	r, err := render(in)
+	if err != nil {
+		return false, err
+	}
+	return configured(files, r.digest())
 }

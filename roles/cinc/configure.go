@@ -72,7 +72,11 @@ func (f fill) Apply(ctx context.Context, run *step.Run) error {
 func (fill) String() string { return "copy " + SecretsFile + " to " + StoreFile + " (0600)" }
 
 // reconfigure lets Cinc Server configure itself when it never has, or when something that it reads is new.
-type reconfigure struct{ digest string }
+type reconfigure struct {
+	digest string
+	// final tells that a failure must not be followed by another try: what it left behind is looked at first.
+	final bool
+}
 
 var _ step.Action = reconfigure{}
 
@@ -80,25 +84,53 @@ func (r reconfigure) Check(_ context.Context, run *step.Run) (bool, error) {
 	return configured(run, r.digest)
 }
 
-// command runs under timeout, which gives it a process group of its own and ends the whole group, with every program that a
-// reconfigure starts, when the time is up or when it is told to stop itself.
-func command() step.Command {
-	return step.Command{
-		Argv: []string{"timeout", "--kill-after=30", fmt.Sprint(int(reconfigureDeadline.Seconds())), Ctl, "reconfigure"},
-		// Cinc Server's own word for "there is nothing to accept".
-		Env: []string{"CHEF_LICENSE=accept-no-persist", "HOME=/root", "LC_ALL=C.UTF-8"},
-	}
-}
-
 func (r reconfigure) Apply(ctx context.Context, run *step.Run) error {
-	out, err := run.Run(ctx, command())
+	out, err := runApart(ctx, run, "reconfigure")
 	if err != nil {
-		return explain(string(out.Stdout)+string(out.Stderr), err)
+		err = explain(string(out.Stdout)+string(out.Stderr), err)
+		var notYet *role.NotYet
+		if r.final && errors.As(err, &notYet) {
+			err = fmt.Errorf("%s: what it left in the databases is looked at, and it begins anew", notYet.Reason)
+		}
+		return err
 	}
-	return step.File{Path: stampFile, Mode: 0o600, Content: []byte(r.digest + "\n")}.Apply(ctx, run)
+	return stamp{r.digest}.Apply(ctx, run)
 }
 
-func (reconfigure) String() string { return "run " + strings.Join(command().Argv, " ") }
+func (reconfigure) String() string { return "run " + strings.Join(apart("reconfigure").Argv, " ") }
+
+// stamp writes down what was configured last.
+type stamp struct{ digest string }
+
+var _ step.Action = stamp{}
+
+func (s stamp) Check(_ context.Context, run *step.Run) (bool, error) {
+	return configured(run, s.digest)
+}
+
+func (s stamp) Apply(ctx context.Context, run *step.Run) error {
+	return step.File{Path: stampFile, Mode: 0o600, Content: []byte(s.digest + "\n")}.Apply(ctx, run)
+}
+
+func (stamp) String() string { return "write " + stampFile }
+
+// upgrade lets a newer Cinc Server bring its data up to its own layout. It leaves the services down.
+type upgrade struct{}
+
+var _ step.Action = upgrade{}
+
+func (upgrade) Check(context.Context, *step.Run) (bool, error) { return false, nil }
+
+func (upgrade) Apply(ctx context.Context, run *step.Run) error {
+	for _, verb := range []string{"upgrade", "start"} {
+		if out, err := runApart(ctx, run, verb); err != nil {
+			return explain(string(out.Stdout)+string(out.Stderr), err)
+		}
+	}
+	return nil
+}
+
+func (upgrade) String() string { return "run " + Ctl + " upgrade and start" }
 
 // failure is what a reconfigure may print when it fails, and what to make of it. Its exit status says nothing.
 type failure struct {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 
 	"github.com/cincbake/cincbake/cluster"
-	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/roles/role"
 )
 
@@ -45,8 +44,6 @@ const (
 
 // Where the agent keeps what it knows about Cinc Server.
 const (
-	// PassFile holds the login of the databases' owner, for psql.
-	PassFile = "/etc/cincbake/cinc.pgpass" //nolint:gosec // a path
 	// SecretsFile is what Cinc Server's store is filled with. Cinc Server rewrites the store itself into another form, so that
 	// nothing could be compared with it.
 	SecretsFile = "/etc/cincbake/private-cinc-secrets.json" //nolint:gosec // a path
@@ -65,26 +62,6 @@ const (
 	defaultShards   = 5
 	defaultReplicas = 1
 )
-
-// Database is where an API node finds the databases, and as whom it makes them: always through the router beside it, which
-// knows who is primary. TLS is between this machine and the database all the same: the router passes it through.
-type Database struct {
-	TLS   bool
-	Owner string
-}
-
-// DatabaseOf returns how an API node finds the databases.
-func DatabaseOf(in role.Inputs) Database {
-	if external := in.Cluster.Postgres.External; external != nil {
-		return Database{TLS: external.TLS, Owner: external.Owner}
-	}
-	return Database{TLS: true, Owner: postgres.UserOwner}
-}
-
-// databaseHost is the router; its port is PostgreSQL's own, and so Cinc Server's default.
-const databaseHost = "127.0.0.1"
-
-func (Database) String() string { return fmt.Sprintf("%s:%d", databaseHost, cluster.PortPostgres) }
 
 // searchURL is where an API node finds the search: always the router beside it, which speaks TLS to the search cluster and
 // verifies it. Cinc Server's own client does not.

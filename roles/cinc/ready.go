@@ -28,7 +28,7 @@ func Ready(in role.Inputs) []role.Probe {
 		probes = append(probes,
 			role.Probe{
 				Title: "database login", Hint: "the router beside Cinc Server knows no primary: look at the database nodes", Deadline: 5 * time.Minute,
-				Run: func(ctx context.Context, host step.Host) error { return login{DatabaseOf(in)}.try(ctx, host) },
+				Run: func(ctx context.Context, _ step.Host) error { return DatabaseOf(in).Reachable(ctx) },
 			},
 			role.Probe{
 				Title: "search", Hint: "the router beside Cinc Server knows no search node: look at those", Deadline: 5 * time.Minute,

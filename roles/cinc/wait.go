@@ -9,63 +9,21 @@ import (
 	"strings"
 	"time"
 
-	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
-// login waits for a login on the database's primary. A connection alone proves nothing: the router accepts before it knows
-// any primary, and what Cinc Server starts too early then hangs.
+// login waits for a login on the database's primary.
 type login struct{ database Database }
 
 var _ step.Action = login{}
 
 func (login) Check(context.Context, *step.Run) (bool, error) { return false, nil }
 
-func (l login) Apply(ctx context.Context, run *step.Run) error { return l.try(ctx, run) }
+func (l login) Apply(ctx context.Context, _ *step.Run) error { return l.database.Reachable(ctx) }
 
 func (l login) String() string {
 	return fmt.Sprintf("log in at %s as %s", l.database, l.database.Owner)
-}
-
-func (l login) try(ctx context.Context, runner step.Runner) error {
-	const hint = "look at the database nodes, or at the external database and its password"
-	standby, err := ask(ctx, runner, l.database, "select pg_is_in_recovery()")
-	switch {
-	case err != nil:
-		return &role.NotYet{Reason: fmt.Sprintf("no login on the database at %s: %v", l.database, err), Hint: hint}
-	case standby != "f":
-		return &role.NotYet{Reason: fmt.Sprintf("the database at %s is a standby", l.database), Hint: hint}
-	}
-	return nil
-}
-
-// ask runs one statement as the databases' owner and returns what it answers.
-func ask(ctx context.Context, runner step.Runner, where Database, statement string) (string, error) {
-	out, err := runner.Run(ctx, step.Command{
-		Argv: []string{
-			"psql", "--no-psqlrc", "--no-password", "--no-align", "--tuples-only", "--quiet", "--set=ON_ERROR_STOP=1",
-			"--dbname=" + where.conninfo(), "--command=" + statement,
-		},
-		Env: []string{"PGPASSFILE=" + PassFile},
-	})
-	return strings.TrimSpace(string(out.Stdout)), err
-}
-
-// conninfo names the database that exists on every server.
-func (d Database) conninfo() string {
-	mode := "disable"
-	if d.TLS {
-		mode = "require"
-	}
-	owner := strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(d.Owner)
-	return fmt.Sprintf("host=%s port=%d user='%s' dbname=template1 sslmode=%s connect_timeout=5", databaseHost, cluster.PortPostgres, owner, mode)
-}
-
-// passLine is the owner's line of a password file.
-func (d Database) passLine(password string) []byte {
-	escape := strings.NewReplacer(`\`, `\\`, `:`, `\:`)
-	return fmt.Appendf(nil, "%s:*:%s:%s\n", d, escape.Replace(d.Owner), escape.Replace(password))
 }
 
 // md5Roles makes the owner's sessions store passwords as md5: Cinc Server makes its roles in one, and its driver is not
@@ -74,13 +32,13 @@ type md5Roles struct{ database Database }
 
 var _ step.Action = md5Roles{}
 
-func (m md5Roles) Check(ctx context.Context, run *step.Run) (bool, error) {
-	how, err := ask(ctx, run, m.database, "show password_encryption")
+func (m md5Roles) Check(ctx context.Context, _ *step.Run) (bool, error) {
+	how, err := m.database.ask(ctx, templateDatabase, "show password_encryption")
 	return how == "md5", err
 }
 
-func (m md5Roles) Apply(ctx context.Context, run *step.Run) error {
-	_, err := ask(ctx, run, m.database, "alter role current_user set password_encryption = 'md5'")
+func (m md5Roles) Apply(ctx context.Context, _ *step.Run) error {
+	_, err := m.database.ask(ctx, templateDatabase, "alter role current_user set password_encryption = 'md5'")
 	return err
 }
 

@@ -22,46 +22,40 @@ func TestLogin(t *testing.T) {
 		err    error
 		says   string // of the reason to wait; empty: it is the primary
 	}{
-		{"primary", "f\n", nil, ""},
-		{"standby", "t\n", nil, "is a standby"},
-		{"nobody", "", &step.ExitError{Argv: []string{"psql"}, Status: 2, LastRows: []string{"connection refused"}}, "connection refused"},
+		{"primary", "f", nil, ""},
+		{"standby", "t", nil, "is a standby"},
+		{"refused", "", &databaseError{"57P03", "the database system is starting up"}, "the database system is starting up (57P03)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			host := step.NewRecorder()
-			host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte(test.answer)}, test.err }
-			err := login{DatabaseOf(inputsOf(selfHosted))}.try(t.Context(), host)
+			database := startServer(t, func(string) (string, error) { return test.answer, test.err })
+			err := database.Reachable(t.Context())
 			var notYet *role.NotYet
 			if test.says == "" && err != nil || test.says != "" && (!errors.As(err, &notYet) || !strings.Contains(notYet.Reason, test.says)) {
 				t.Errorf("got %v", err)
 			}
-			argv := strings.Join(host.Ran[0].Argv, " ")
-			if want := "--dbname=host=127.0.0.1 port=5432 user='cinc_owner' dbname=template1 sslmode=require connect_timeout=5"; !strings.Contains(argv, want) {
-				t.Errorf("psql was asked with %s, want %s", argv, want)
-			}
 		})
 	}
-}
-
-func TestPassLine(t *testing.T) {
-	got := string(Database{Owner: `a:b\`}.passLine(`p:\w`))
-	if want := `127.0.0.1:5432:*:a\:b\\:p\:\\w` + "\n"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
+	t.Run("nobody", func(t *testing.T) {
+		err := Database{address: "127.0.0.1:1"}.Reachable(t.Context())
+		var notYet *role.NotYet
+		if !errors.As(err, &notYet) || !strings.Contains(notYet.Reason, "connection refused") || strings.Contains(notYet.Reason, "\n") {
+			t.Errorf("got %v", err)
+		}
+	})
 }
 
 // The owner's role is changed once, and only on a database that is not the cluster's own.
 func TestMD5Roles(t *testing.T) {
 	encryption := "scram-sha-256"
-	host := step.NewRecorder()
-	host.Answer = func(command step.Command) (step.Output, error) {
-		if strings.HasPrefix(command.Argv[len(command.Argv)-1], "--command=alter role current_user") {
+	database := startServer(t, func(statement string) (string, error) {
+		if strings.HasPrefix(statement, "alter role current_user") {
 			encryption = "md5"
 		}
-		return step.Output{Stdout: []byte(encryption + "\n")}, nil
-	}
-	plan := step.Plan{{Action: md5Roles{DatabaseOf(inputsOf(managed))}}}
+		return encryption, nil
+	})
+	plan := step.Plan{{Action: md5Roles{database}}}
 	for _, want := range []int{1, 0} {
-		if changed, err := plan.Apply(t.Context(), host, nil); err != nil || changed != want {
+		if changed, err := plan.Apply(t.Context(), step.NewRecorder(), nil); err != nil || changed != want {
 			t.Errorf("changed %d, want %d, %v", changed, want, err)
 		}
 	}

@@ -87,6 +87,16 @@ type Decision struct {
 	API APIStart
 	// OpenSearch is how OpenSearch must start.
 	OpenSearch OpenSearchStart
+	// Hold is what this machine holds until its plan is applied; nil: nothing.
+	Hold Hold
+}
+
+// Hold is a right that one machine has at a time, from its decision until its plan is applied.
+type Hold interface {
+	// Guard returns a context that ends when the right is lost, with the reason as its cause.
+	Guard(context.Context) (context.Context, context.CancelFunc)
+	// Release gives it back. Ended tells that nothing of the work can still run.
+	Release(ctx context.Context, ended bool)
 }
 
 // OpenSearchStart is how OpenSearch starts on this machine.
@@ -101,6 +111,14 @@ type APIStart struct {
 	// Bootstrap tells that this machine makes the databases, alone: it gets no superuser's key, and Cinc Server makes one.
 	// False: the databases are there, and every secret with them.
 	Bootstrap bool
+	// Attempt names this attempt to bootstrap: what an earlier one left on this machine is forgotten once for each.
+	Attempt string
+	// Clear tells to drop databases first that a bootstrap left half-made, and that provably hold no organization.
+	Clear bool
+	// Finish tells to leave the superuser the bundle's key alone, and to write down that the databases are made.
+	Finish bool
+	// Upgrade tells that this machine brings a newer Cinc Server, the first one of the cluster.
+	Upgrade bool
 }
 
 // EtcdStart is how etcd starts on this machine.
