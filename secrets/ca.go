@@ -10,7 +10,7 @@ import (
 
 // CAStage is how far one CA has replaced the other. A machine trusts what its seed told it, so a new CA must be trusted
 // everywhere before it signs anything, and the old one may go only when nothing that it signed is in use: three steps,
-// with all machines replaced, one at a time, after each of the first two.
+// with all machines given theirs, one at a time, after each of the first two.
 type CAStage string
 
 // The stages of a CA's replacement.
@@ -33,7 +33,7 @@ func (b *Bundle) CAStage() CAStage {
 
 // next says what an operator does at a stage that is not the last.
 func (s CAStage) next() string {
-	const proceed = "replace every machine with its new seed, one at a time, then run cincbake secrets rotate ca --continue"
+	const proceed = "have every machine take its part over with cincbake secrets rotate --apply (or replace it with its new seed), then run cincbake secrets rotate ca --continue"
 	switch s {
 	case CAIntroduced:
 		return "give clients that trust the CA the next one as well (cincbake secrets show --reveal nextCA.certificate), " + proceed
@@ -63,6 +63,9 @@ func (b *Bundle) RotateCA(r *cluster.Resolved, proceed bool, now time.Time) (nex
 		if err != nil {
 			return "", err
 		}
+		if err := b.resignMachines(r, now); err != nil {
+			return "", err
+		}
 		b.NextCA = &ca
 	case stage == CAIntroduced:
 		if err := b.switchCA(r, now); err != nil {
@@ -88,6 +91,17 @@ func (b *Bundle) switchCA(r *cluster.Resolved, now time.Time) error {
 	return nil
 }
 
+// resignMachines has the CA sign every machine's certificate anew. Programs look at their CAs again when their certificate
+// is another one: Patroni's REST API goes by its serial number.
+func (b *Bundle) resignMachines(r *cluster.Resolved, now time.Time) error {
+	for _, node := range machines(r) {
+		if err := b.resign(r, "nodes."+node.Name, now); err != nil {
+			return fmt.Errorf("%s: %w", node.Name, err)
+		}
+	}
+	return nil
+}
+
 // retireCA forgets the previous CA, and with it what only that one signed: certificates of nodes that left before the
 // switch, and of a domain that the cluster no longer has.
 func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
@@ -104,5 +118,5 @@ func (b *Bundle) retireCA(r *cluster.Resolved, now time.Time) error {
 	if err := b.Check(r, now); err != nil {
 		return fmt.Errorf("the previous CA is still needed: %w", err)
 	}
-	return nil
+	return b.resignMachines(r, now)
 }

@@ -66,6 +66,41 @@ func (b *Bundle) Rotate(r *cluster.Resolved, words []string, allowOutage bool, n
 	return done, nil
 }
 
+// RotateOnline is Rotate for what running machines take over at once, without an outage: of passwords it chooses these and
+// leaves the others, and another secret is refused by name.
+func (b *Bundle) RotateOnline(r *cluster.Resolved, words []string, now time.Time) (Rotated, error) {
+	var (
+		online, left []string
+		problems     []error
+	)
+	for _, word := range words {
+		if word == WordPasswords {
+			chosen, _ := b.passwords(r, true)
+			for _, name := range chosen {
+				if Online(name) {
+					online = append(online, name)
+				} else {
+					left = append(left, name)
+				}
+			}
+			continue
+		}
+		name, _ := strings.CutSuffix(word, ".key")
+		row, ok := RotationOf(itemOf(name))
+		if ok && !row.Online && row.Word != WordOperator && row.Cost != CostNever {
+			problems = append(problems, exit.Errorf(exit.Unsafe, "%s: a running machine does not take it over: rotate it without --apply, and then: %s", word, row.How))
+			continue
+		}
+		online = append(online, word)
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Rotated{}, err
+	}
+	done, err := b.Rotate(r, online, false, now)
+	done.Left = append(done.Left, left...)
+	return done, err
+}
+
 // isPair tells whether a target stands for a certificate and its key.
 func isPair(name string) bool {
 	return name == operatorName || name == "front" || strings.HasPrefix(name, "nodes.")

@@ -198,7 +198,7 @@ func TestWarnings(t *testing.T) {
 		"leaves end":    {func(b *Bundle) { b.Operator = generate(t, managed).Operator }, LeafLifetime - RenewBefore + time.Second, []string{"api has", "chef.example.com has", "operator has"}},
 		"long ended":    {func(*Bundle) {}, LeafLifetime + time.Second, nil}, // Check's business
 		"the CA ends":   {func(*Bundle) {}, CALifetime - CARenewBefore + time.Second, []string{"the CA has a certificate that ends on 2035-12-31: run cincbake secrets rotate ca"}},
-		"a CA replaced": {func(b *Bundle) { b.PreviousCA = b.CA.Certificate }, 0, []string{"the CA is being replaced: replace every machine"}},
+		"a CA replaced": {func(b *Bundle) { b.PreviousCA = b.CA.Certificate }, 0, []string{"the CA is being replaced: have every machine take its part over"}},
 		"one recipient": {func(b *Bundle) { b.Recipients = []string{"age1x"} }, 0, []string{"the file is encrypted to one recipient"}},
 		"one, twice":    {func(b *Bundle) { b.Recipients = []string{"age1x", "age1x"} }, 0, []string{"the file is encrypted to one recipient"}},
 		"two":           {func(b *Bundle) { b.Recipients = []string{"age1x", "age1y"} }, 0, nil},
