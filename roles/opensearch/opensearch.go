@@ -212,11 +212,14 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 		},
 		owned("Write opensearch.yml", "TLS everywhere, and no cluster formed by chance", configFile, configuration),
 		owned("Size OpenSearch's heap", "by the machine's memory", heapFile, jvmOptions(in.Facts.MemoryBytes)),
-		// No file is watched. While it runs, only the list of first managers goes from its file, which it need not read again.
+		// Its configuration is not watched: while it runs, only the list of first managers goes from there, which it need not
+		// read again. Certificates it reads when it starts, and never again.
 		step.Step{
 			Title:  "Start OpenSearch",
 			Reason: startReason(in),
-			Action: step.Unit{Name: Unit, State: step.Started, NoWait: true},
+			Action: step.Unit{Name: Unit, State: step.Started, NoWait: true, Watch: []string{
+				configDir + "/" + caName, configDir + "/" + certName, configDir + "/" + keyName,
+			}},
 		},
 	), nil
 }

@@ -163,7 +163,8 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 		step.Step{
 			Title:  "Start Patroni",
 			Reason: "it elects the primary, and clones or rewinds the others",
-			Action: step.Unit{Name: Unit, State: step.Started, Watch: []string{
+			// Read again, not restarted: Patroni takes PostgreSQL down with it, and a primary's clients with that.
+			Action: step.Unit{Name: Unit, State: step.Started, Reload: true, Watch: []string{
 				configFile, role.CertFile(role.UserPostgres), role.KeyFile(role.UserPostgres), role.CAFile,
 			}},
 		},
