@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // Ledger is the one row that the API nodes keep in a database of their own, beside Cinc Server's: who configures now, or did
@@ -37,7 +39,7 @@ const (
 
 // ledgerDatabase holds the ledger and the lock. It is the API nodes' own: a lock belongs to a database, and whoever stays
 // connected to one that exists on every server keeps others from copying it.
-const ledgerDatabase = "cincbake"
+const ledgerDatabase = role.LedgerDatabase
 
 const ledgerTable = `create table if not exists ledger (
 	one boolean primary key default true check (one),

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // cincDatabases are Cinc Server's databases, each with the two roles that its service logs in as. The names are its
@@ -40,7 +41,7 @@ func cincHBA(c *cluster.Resolved, owner string) []string {
 		return []string{"hostssl all " + owner + " " + cidr + " md5"}
 	}
 	// postgres and template1 are where new databases and roles are made from.
-	databases, rows := []string{"postgres", "template1"}, []string(nil)
+	databases, rows := []string{"postgres", "template1", role.LedgerDatabase}, []string(nil)
 	for _, db := range cincDatabases() {
 		databases = append(databases, db.name)
 		rows = append(rows, "hostssl "+db.name+" "+db.writes+","+db.reads+" "+cidr+" md5")

@@ -41,5 +41,8 @@ func CertFile(user string) string { return TLSDir + "/" + user + ".pem" }
 // KeyFile is the machine's private key as the program called user reads it: 0600 and that user's.
 func KeyFile(user string) string { return TLSDir + "/" + user + ".key" }
 
+// LedgerDatabase is the API nodes' own database on the database server: who of them configures, and how far they have come.
+const LedgerDatabase = "cincbake"
+
 // SearchUser is Cinc Server's user on the cluster's own OpenSearch.
 const SearchUser = "cinc"
