@@ -70,10 +70,16 @@ func (m *Machine) loadSecrets(files step.Files) error {
 		return err
 	}
 	// What the machine fetched itself, from the store that the document names, came without a digest.
-	if m.Document.SecretStore == nil && secrets.Digest(text) != m.Document.Secrets {
-		return &role.Refusal{
-			Reason: "the secrets on this machine are not the ones that its node document was rendered with",
-			Hint:   "the seed is torn: render it again and boot a fresh machine from it",
+	if digest := secrets.Digest(text); m.Document.SecretStore == nil && digest != m.Document.Secrets {
+		known, err := delivered(files, digest)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return &role.Refusal{
+				Reason: "the secrets on this machine are not the ones that its node document was rendered with, nor were they delivered by its operator",
+				Hint:   "the seed is torn: render it again and boot a fresh machine from it",
+			}
 		}
 	}
 	if m.Secrets, err = secrets.DecodeScoped(text); err != nil {

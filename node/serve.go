@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -19,8 +20,18 @@ import (
 )
 
 // Serve answers peers and the operator until the context ends. Every caller shows a certificate of the cluster's CA: a
-// node's may ask what this machine holds, and only the operator's may change something.
+// node's may ask what this machine holds, and only the operator's may change something. New secrets end one round and begin
+// another, with a new certificate and nothing that remembers the old ones.
 func (a Agent) Serve(ctx context.Context) error {
+	for {
+		if err := a.serveRound(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// serveRound serves with the secrets that the machine has now, until it has others or the context ends.
+func (a Agent) serveRound(ctx context.Context) error {
 	machine, err := Load(a.Host)
 	if err != nil {
 		return err
@@ -33,7 +44,9 @@ func (a Agent) Serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{})}
+	ctx, renew := context.WithCancel(ctx)
+	defer renew()
+	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{}), renew: renew}
 	server := &http.Server{
 		Handler:           e.routes(),
 		ReadHeaderTimeout: 5 * time.Second,
@@ -50,14 +63,17 @@ func (a Agent) Serve(ctx context.Context) error {
 		return err
 	}
 	go e.steer(ctx)
+	answered := make(chan struct{})
 	stopped := context.AfterFunc(ctx, func() {
+		defer close(answered)
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 		defer cancel()
-		_ = server.Shutdown(grace) // the process ends next
+		_ = server.Shutdown(grace) // who is not answered by then asks again
 	})
 	defer stopped()
 	err = server.Serve(tls.NewListener(listener, config))
 	if errors.Is(err, http.ErrServerClosed) {
+		<-answered // Serve returns when the shutdown begins
 		return nil
 	}
 	return err
@@ -83,6 +99,9 @@ type endpoint struct {
 	host    step.Host
 	machine Machine
 	in      role.Inputs
+	// delivering lets one delivery of secrets through at a time; renew begins serving anew, with those.
+	delivering sync.Mutex
+	renew      func()
 }
 
 // caller says who may call a route.
@@ -113,6 +132,10 @@ func (e *endpoint) routes() http.Handler {
 	route("GET /v1/status", operatorOnly, func(r *http.Request) (any, error) { return e.status(r.Context()) })
 	route("POST /v1/switchover", operatorOnly, e.switchover)
 	route("POST /v1/rescue/etcd", operatorOnly, e.rescue)
+	route("GET /v1/secrets", operatorOnly, e.held)
+	route("PUT /v1/secrets", operatorOnly, e.deliver)
+	route("GET /v1/backup", operatorOnly, e.backups)
+	route("POST /v1/backup", operatorOnly, e.backup)
 	return mux
 }
 

@@ -1,0 +1,236 @@
+package node
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cincbake/cincbake/cloudinit"
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/secrets"
+	"github.com/cincbake/cincbake/step"
+)
+
+// deliverable is a ready machine whose endpoint is called without a network, and what it was made from.
+func deliverable(t *testing.T) (e *endpoint, host *step.Recorder, r *cluster.Resolved, bundle *secrets.Bundle) {
+	t.Helper()
+	host, r, bundle = seeded(t, "postgres-1")
+	put(t, host, StatusFile, cluster.Status{
+		Format: statusFormat, BootID: "b", Result: cluster.ResultReady, Phase: "ready", Updated: time.Unix(1795658400, 0).UTC(),
+	})
+	return reloaded(t, host), host, r, bundle
+}
+
+// reloaded is the endpoint of a machine with the files that it has now.
+func reloaded(t *testing.T, host *step.Recorder) *endpoint {
+	t.Helper()
+	machine, err := Load(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{}), renew: func() {}}
+}
+
+func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
+	t.Helper()
+	self, err := r.Node(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scoped, err := bundle.Scope(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	encoded, err := scoped.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return encoded
+}
+
+func deliverTo(e *endpoint, query string, body []byte) (taken, error) {
+	answer, err := e.deliver(httptest.NewRequest(http.MethodPut, "/v1/secrets"+query, bytes.NewReader(body)))
+	if err != nil {
+		return taken{}, err
+	}
+	return answer.(taken), nil
+}
+
+func rotate(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, words ...string) {
+	t.Helper()
+	if _, err := bundle.Rotate(r, words, true, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Three deliveries after each other, each with the machine loaded anew as a boot does: the seed's digest, and one for each.
+func TestDeliveredSecretsAreTheMachinesOwn(t *testing.T) {
+	e, host, r, bundle := deliverable(t)
+	for round := range 3 {
+		rotate(t, bundle, r, "leaves", "postgres.restAPI")
+		// As JSON without its spaces: what is compared is what it says.
+		var compact bytes.Buffer
+		want := encodedFor(t, bundle, r, "postgres-1")
+		if err := json.Compact(&compact, want); err != nil {
+			t.Fatal(err)
+		}
+		renewed := 0
+		e.renew = func() { renewed++ }
+		host.Ran = nil
+		answer, err := deliverTo(e, "", compact.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(taken{[]string{"nodes.postgres-1.certificate", "postgres.restAPI"}, time.Unix(1795658400, 0).UTC()}, answer); diff != "" {
+			t.Errorf("round %d (-want +got):\n%s", round, diff)
+		}
+		entry := host.Entries[cloudinit.SecretsPath]
+		if !bytes.Equal(entry.Content, want) || entry.Mode != 0o600 || host.Entries[deliveredFile].Mode != 0o600 {
+			t.Errorf("round %d: the file is not what the seed of now would have, for root alone", round)
+		}
+		if ran := host.Ran; len(ran) != 1 || strings.Join(ran[0].Argv, " ") != "systemctl restart --no-block cincbake-boot.service" || renewed != 1 {
+			t.Errorf("round %d: ran %v, renewed %d times", round, ran, renewed)
+		}
+		e = reloaded(t, host)
+
+		host.Ran = nil
+		if answer, err = deliverTo(e, "", want); err != nil || len(answer.Changed) > 0 || len(host.Ran) > 0 {
+			t.Errorf("round %d: the same again changes %v, %v", round, answer.Changed, err)
+		}
+	}
+}
+
+// Whichever of the two files the power fails after, the machine knows its secrets.
+func TestATornDeliveryIsNoTornSeed(t *testing.T) {
+	e, host, r, bundle := deliverable(t)
+	for range 2 {
+		before := host.Entries[cloudinit.SecretsPath]
+		rotate(t, bundle, r, "leaves")
+		if _, err := deliverTo(e, "", encodedFor(t, bundle, r, "postgres-1")); err != nil {
+			t.Fatal(err)
+		}
+		after := host.Entries[cloudinit.SecretsPath]
+		host.Entries[cloudinit.SecretsPath] = before // the first was written, the second was not
+		if _, err := Load(host); err != nil {
+			t.Error(err)
+		}
+		host.Entries[cloudinit.SecretsPath] = after
+		e = reloaded(t, host)
+	}
+	host.Entries[cloudinit.SecretsPath] = step.Entry{Kind: step.KindFile, Content: encodedFor(t, bundle, r, "postgres-2")}
+	var refusal *role.Refusal
+	if _, err := Load(host); !errors.As(err, &refusal) {
+		t.Errorf("secrets that nobody delivered: got %v", err)
+	}
+}
+
+func TestDeliverRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		spoil func(*testing.T, *endpoint, *secrets.Bundle, *cluster.Resolved) []byte
+		want  string
+	}{
+		{"another machine's", func(t *testing.T, _ *endpoint, b *secrets.Bundle, r *cluster.Resolved) []byte {
+			return encodedFor(t, b, r, "postgres-2")
+		}, "these are the secrets of postgres-2"},
+		{"another CA's", func(t *testing.T, _ *endpoint, _ *secrets.Bundle, r *cluster.Resolved) []byte {
+			other, err := secrets.Generate(r, time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return encodedFor(t, other, r, "postgres-1")
+		}, "do not trust who signed"},
+		{"a password that the database does not know", func(t *testing.T, _ *endpoint, b *secrets.Bundle, r *cluster.Resolved) []byte {
+			rotate(t, b, r, "leaves", "postgres.superuser")
+			return encodedFor(t, b, r, "postgres-1")
+		}, "what a running machine does not take over: postgres.superuser"},
+		{"no secrets", func(*testing.T, *endpoint, *secrets.Bundle, *cluster.Resolved) []byte { return []byte("{}") }, "format 0"},
+		{"while it boots", func(t *testing.T, e *endpoint, b *secrets.Bundle, r *cluster.Resolved) []byte {
+			put(t, e.host.(*step.Recorder), StatusFile, cluster.Status{BootID: "b", Result: cluster.ResultWaiting, Phase: "join"})
+			rotate(t, b, r, "leaves")
+			return encodedFor(t, b, r, "postgres-1")
+		}, "is waiting in phase join"},
+		{"where a store has them", func(t *testing.T, e *endpoint, b *secrets.Bundle, r *cluster.Resolved) []byte {
+			e.machine.Document.SecretStore = &cloudinit.SecretStore{Name: "cincbake/test/postgres"}
+			return encodedFor(t, b, r, "postgres-1")
+		}, "cincbake/test/postgres"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e, host, r, bundle := deliverable(t)
+			e.renew = func() { t.Error("the agent begins anew") }
+			before := host.Entries[cloudinit.SecretsPath]
+			_, err := deliverTo(e, "", test.spoil(t, e, bundle, r))
+			var refusal *role.Refusal
+			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, test.want) || refusal.Hint == "" {
+				t.Errorf("got %v, want a refusal about %q with a hint", err, test.want)
+			}
+			if !cmp.Equal(before, host.Entries[cloudinit.SecretsPath]) || len(host.Ran) > 0 {
+				t.Error("something was changed all the same")
+			}
+			for _, item := range bundle.Items() {
+				if err != nil && item.Kind == secrets.KindPassword && strings.Contains(err.Error(), item.Value.Reveal()) {
+					t.Errorf("the error holds %s", item.Name)
+				}
+			}
+		})
+	}
+}
+
+func TestDeliverOnlyChecks(t *testing.T) {
+	e, host, r, bundle := deliverable(t)
+	before := host.Entries[cloudinit.SecretsPath]
+	rotate(t, bundle, r, "leaves")
+	answer, err := deliverTo(e, "?check", encodedFor(t, bundle, r, "postgres-1"))
+	if err != nil || len(answer.Changed) != 1 {
+		t.Errorf("got %+v, %v", answer, err)
+	}
+	if !cmp.Equal(before, host.Entries[cloudinit.SecretsPath]) || len(host.Ran) > 0 {
+		t.Error("a check changes something")
+	}
+}
+
+// What the machine says that it holds is what the operator computes from the bundle.
+func TestHeld(t *testing.T) {
+	e, _, r, bundle := deliverable(t)
+	answer, err := e.held(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scoped, err := bundle.Scope(r.Nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasting, err := scoped.LastingDigest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(held{secrets.Digest(encodedFor(t, bundle, r, "postgres-1")), lasting}, answer); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestBackupNeedsARepository(t *testing.T) {
+	e, host, _, _ := deliverable(t)
+	for name, order := range map[string]func(*http.Request) (any, error){"list": e.backups, "order": e.backup} {
+		_, err := order(httptest.NewRequest(http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`)))
+		var refusal *role.Refusal
+		if !errors.As(err, &refusal) || refusal.Hint == "" || len(host.Ran) > 0 {
+			t.Errorf("%s: got %v after %v", name, err, host.Ran)
+		}
+	}
+	e.in.Cluster.Backup = &cluster.Backup{Path: "/mnt/backup", Full: 4}
+	if _, err := e.backup(httptest.NewRequest(http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`))); err != nil {
+		t.Error(err)
+	}
+	if last := host.Ran[len(host.Ran)-1]; strings.Join(last.Argv, " ") != "systemctl start --no-block cincbake-backup@full.service" {
+		t.Errorf("ran %v", last.Argv)
+	}
+}
