@@ -5,7 +5,6 @@ package etcd
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/formation"
@@ -62,23 +61,23 @@ func ClientURL(n cluster.Node) string {
 
 // The rows of the join table, by name.
 const (
-	RowRescue         = "rescue"              // data, no quorum, an operator's order
-	RowRestart        = "restart"             // data, no quorum: what is on the disk decides
-	RowForeign        = "foreign-cluster"     // data of another cluster than the quorum's
-	RowRemoved        = "removed"             // data, but the quorum no longer has this member
-	RowMoved          = "moved"               // data, and the quorum has this member under another peer URL
-	RowMember         = "member"              // data, and the quorum has this member
-	RowUnrecorded     = "unrecorded-data"     // data that no record accounts for
-	RowLost           = "lost-data"           // a record of a formed cluster without its data, and no quorum
-	RowTaken          = "name-taken"          // empty, but somebody alive has this name
-	RowAdd            = "add"                 // empty, quorum without this machine
-	RowReuse          = "reuse"               // empty, quorum expects this machine
-	RowReplace        = "replace"             // empty, quorum holds this machine's dead predecessor
-	RowQuorumLost     = "quorum-lost"         // empty, no quorum, a peer belongs to a formed cluster
-	RowPeerUnknown    = "peer-unknown"        // empty, no quorum, a peer holds data that it can't account for
-	RowSilent         = "peer-silent"         // empty, no quorum, a peer does not answer
-	RowOtherFormation = "formed-without-this" // empty, no quorum, a peer forms a cluster that this machine was not asked about
-	RowForm           = "form"                // every voter is empty: the first formation
+	RowRescue         = "rescue"                    // data, no quorum, an operator's order
+	RowRestart        = "restart"                   // data, no quorum: what is on the disk decides
+	RowForeign        = "foreign-cluster"           // data of another cluster than the quorum's
+	RowRemoved        = "removed"                   // data, but the quorum no longer has this member
+	RowMoved          = "moved"                     // data, and the quorum has this member under another peer URL
+	RowMember         = "member"                    // data, and the quorum has this member
+	RowUnrecorded     = "unrecorded-data"           // data that no record accounts for
+	RowLost           = "lost-data"                 // a record of a formed cluster without its data, and no quorum
+	RowTaken          = "name-taken"                // empty, but somebody alive has this name
+	RowAdd            = "add"                       // empty, quorum without this machine
+	RowReuse          = "reuse"                     // empty, quorum expects this machine
+	RowReplace        = "replace"                   // empty, quorum holds this machine's dead predecessor
+	RowQuorumLost     = formation.RowQuorumLost     // empty, no quorum, a peer belongs to a formed cluster
+	RowPeerUnknown    = formation.RowPeerUnknown    // empty, no quorum, a peer holds data that it can't account for
+	RowSilent         = formation.RowSilent         // empty, no quorum, a peer does not answer
+	RowOtherFormation = formation.RowOtherFormation // empty, no quorum, a peer forms a cluster that this machine was not asked about
+	RowForm           = formation.RowForm           // every voter is empty: the first formation
 )
 
 // Rows lists every row, so that a test can demand a case for each.
@@ -187,51 +186,18 @@ func decideFormation(clusterName string, v View) role.Decision {
 		return wait(RowUnrecorded, "the data disk holds a database, but no etcd record, and no quorum answers",
 			"bring the other machines back; if this disk is the last one left, see the rescue guide")
 	}
-	incarnations := map[string]string{v.Self.Name: v.Own.Incarnation}
-	var silent, unknown, formed []string
-	for _, peer := range sorted(v.Peers) {
-		switch {
-		case !peer.Answered():
-			silent = append(silent, fmt.Sprintf("%s (%s)", peer.Node.Name, peer.Error))
-		case peer.Observation.Formation == cluster.FormationFormed:
-			formed = append(formed, peer.Node.Name)
-		case peer.Observation.Formation == cluster.FormationUnknown:
-			unknown = append(unknown, peer.Node.Name)
-		default:
-			incarnations[peer.Node.Name] = peer.Observation.Incarnation
-		}
+	d, token := formation.Unanimous(clusterName, v.Self.Name, v.Own, v.Peers, words())
+	if d.Verdict == role.Proceed {
+		d.Etcd = role.EtcdStart{State: "new", Cluster: static(v.Nodes), Token: token}
 	}
-	switch {
-	case len(formed) > 0:
-		return wait(RowQuorumLost,
-			fmt.Sprintf("%s belongs to a formed cluster, but no quorum answers; this machine is empty and must not form another%s",
-				strings.Join(formed, " and "), alsoSilent(silent)),
-			"bring the missing machines back; if their disks are lost, run: cincbake rescue etcd --node "+formed[0])
-	case len(unknown) > 0:
-		return wait(RowPeerUnknown, strings.Join(unknown, " and ")+" holds data that no record accounts for", "look at its status")
-	case len(silent) > 0:
-		return wait(RowSilent, "the first formation is unanimous, and there is no answer from "+strings.Join(silent, ", "),
-			"start every machine of the cluster; nothing is formed before all of them have answered")
-	}
-	token := formation.Token(clusterName, incarnations)
-	for _, peer := range sorted(v.Peers) {
-		if o := peer.Observation; o.Formation == cluster.FormationForming && o.Token != token {
-			return wait(RowOtherFormation,
-				fmt.Sprintf("%s began to form a cluster that this machine was not asked about: one of its members was replaced meanwhile", peer.Node.Name),
-				"bring the missing machine back, or run: cincbake rescue etcd --node "+peer.Node.Name)
-		}
-	}
-	d := proceed(RowForm, "every voter answered that it is empty and was never part of a cluster")
-	d.Formation = cluster.FormationForming
-	d.Etcd = role.EtcdStart{State: "new", Cluster: static(v.Nodes), Token: token}
 	return d
 }
 
-func alsoSilent(silent []string) string {
-	if len(silent) == 0 {
-		return ""
+// words are how a voter says what it waits for.
+func words() formation.Words {
+	return formation.Words{
+		Members: "every voter", Silence: "no quorum answers", Without: "etcd does not answer with a quorum", Unit: "etcd", Program: "etcd",
 	}
-	return "; no answer from " + strings.Join(silent, ", ")
 }
 
 func (v View) find(match func(Member) bool) *Member {
@@ -273,15 +239,6 @@ func initial(self cluster.Node, quorum *Quorum) []string {
 	}
 	slices.Sort(rows)
 	return rows
-}
-
-func sorted(peers cluster.Peers) []cluster.Peer {
-	var list []cluster.Peer
-	for _, p := range peers {
-		list = append(list, p)
-	}
-	slices.SortFunc(list, func(a, b cluster.Peer) int { return strings.Compare(a.Node.Name, b.Node.Name) })
-	return list
 }
 
 func proceed(row, reason string) role.Decision {

@@ -148,31 +148,7 @@ func Local(in role.Inputs) (Client, error) {
 }
 
 // NoQuorum explains a read that found no quorum by what the other voters' agents last said.
-func NoQuorum(in role.Inputs, cause error) error {
-	var seen, empty []string
-	for _, peer := range sorted(in.Peers) {
-		switch o := peer.Observation; {
-		case !peer.Answered():
-			seen = append(seen, peer.Node.Name+" does not answer")
-		case o.Formation == cluster.FormationEmpty && in.Own.Formation == cluster.FormationFormed:
-			seen = append(seen, peer.Node.Name+" is an empty replacement")
-			empty = append(empty, peer.Node.Name)
-		default:
-			seen = append(seen, fmt.Sprintf("%s is %s", peer.Node.Name, o.Formation))
-		}
-	}
-	if len(seen) == 0 {
-		return &role.NotYet{Reason: fmt.Sprintf("etcd does not answer with a quorum: %v", cause), Hint: "journalctl -u etcd"}
-	}
-	notYet := &role.NotYet{
-		Reason: "etcd does not answer with a quorum: " + strings.Join(seen, ", "),
-		Hint:   "it does so within seconds once a majority runs; start the machines that are down",
-	}
-	if len(empty) == len(in.Peers) {
-		notYet.Hint = "if the disks of " + strings.Join(empty, " and ") + " are lost, run: cincbake rescue etcd --node " + in.Self.Name
-	}
-	return notYet
-}
+func NoQuorum(in role.Inputs, cause error) error { return words().NotYet(in, cause) }
 
 // Verify returns what must hold in an image with a member.
 func Verify() []role.Check {
