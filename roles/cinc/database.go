@@ -98,13 +98,13 @@ type databaseError struct{ code, message string }
 
 func (e *databaseError) Error() string { return fmt.Sprintf("%s (%s)", e.message, e.code) }
 
-// PostgreSQL's codes that mean something here.
+// PostgreSQL's codes that mean something here. The last four are what one of two sessions hears that make the same at once.
 const (
-	codeNoDatabase      = "3D000"
-	codeDuplicate       = "42P04" // a database of that name
-	codeDuplicateTable  = "42P07"
-	codeDuplicateSchema = "42P06"
-	codeUnique          = "23505" // two made the same at once
+	codeNoDatabase     = "3D000"
+	codeDuplicate      = "42P04" // a database of that name
+	codeDuplicateTable = "42P07"
+	codeDuplicateType  = "42710" // a table's own
+	codeUnique         = "23505"
 )
 
 // IsDatabase tells whether an error is about reaching or asking the database, which may pass, and not about this machine.

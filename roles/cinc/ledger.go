@@ -44,7 +44,7 @@ const ledgerDatabase = role.LedgerDatabase
 const ledgerTable = `create table if not exists ledger (
 	one boolean primary key default true check (one),
 	holder text not null default '', work text not null default '', token text not null default '', address text not null default '',
-	beat timestamptz not null default '-infinity', ended boolean not null default true,
+	beat timestamptz not null default '1970-01-01', ended boolean not null default true,
 	began boolean not null default false, made boolean not null default false, version text not null default '')`
 
 // lockKey is the advisory lock's, in the ledger's database.
@@ -78,7 +78,7 @@ func (d Database) makeLedger(ctx context.Context) error {
 }
 
 func (s session) makeTable(ctx context.Context) error {
-	if _, err := s.rows(ctx, ledgerTable); err != nil && !hasCode(err, codeDuplicateTable, codeUnique) {
+	if _, err := s.rows(ctx, ledgerTable); err != nil && !hasCode(err, codeDuplicateTable, codeDuplicateType, codeUnique) {
 		return err
 	}
 	_, err := s.rows(ctx, "insert into ledger default values on conflict do nothing")
@@ -103,7 +103,7 @@ func (d Database) readLedger(ctx context.Context) (Ledger, error) {
 }
 
 func (s session) ledger(ctx context.Context) (Ledger, error) {
-	rows, err := s.rows(ctx, `select holder, work, address, least(extract(epoch from clock_timestamp() - beat), 1e9), ended, began, made, version
+	rows, err := s.rows(ctx, `select holder, work, address, extract(epoch from clock_timestamp() - beat), ended, began, made, version
 		from ledger`)
 	if err != nil || len(rows) == 0 {
 		return Ledger{}, err
@@ -168,15 +168,10 @@ func (d Database) take(ctx context.Context, s session, node string) (*Lock, erro
 	if err != nil {
 		return nil, err
 	}
-	switch {
-	case got != "t" && was.Quiet < settle:
-		return nil, &Busy{fmt.Sprintf("%s is about to %s", was.Holder, was.Work)}
-	case got != "t":
-		if err := s.evict(ctx, was); err != nil {
-			return nil, err
-		}
-		return nil, &Busy{fmt.Sprintf("%s stands still since %.0f s while it was to %s: its sessions were ended", was.Holder, was.Quiet.Seconds(), was.Work)}
-	case !was.Ended && was.Holder != node && was.Quiet < settle:
+	if got != "t" {
+		return nil, s.occupied(ctx, was)
+	}
+	if !was.Ended && was.Holder != node && was.Quiet < settle {
 		return nil, &Busy{fmt.Sprintf("%s broke off while it was to %s; whatever it still runs gets %.0f s to end", was.Holder, was.Work, (settle - was.Quiet).Seconds())}
 	}
 	if !was.Ended && was.Holder != node {
@@ -191,13 +186,40 @@ func (d Database) take(ctx context.Context, s session, node string) (*Lock, erro
 	return l, err
 }
 
+// holding is the lock's own row among all locks.
+const holding = `locktype = 'advisory' and granted and objid = ` + lockKey + ` and database = (select oid from pg_database where datname = current_database())`
+
+// occupied says who has the lock. Somebody whose session has not moved for so long that its work must be over loses it.
+func (s session) occupied(ctx context.Context, was Ledger) error {
+	idle, err := s.value(ctx, "select extract(epoch from clock_timestamp() - state_change) from pg_stat_activity where pid in (select pid from pg_locks where "+holding+")")
+	if err != nil {
+		return err
+	}
+	quiet, err := strconv.ParseFloat(idle, 64)
+	switch {
+	case idle == "", was.Ended && quiet < settle.Seconds(): // it was given back, or taken, this very moment
+		return &Busy{"another API node looks into the databases"}
+	case err != nil:
+		return err
+	case quiet < settle.Seconds():
+		return &Busy{fmt.Sprintf("%s is about to %s", was.Holder, was.Work)}
+	}
+	if err := s.evict(ctx, was); err != nil {
+		return err
+	}
+	return &Busy{fmt.Sprintf("%s stands still since %.0f s while it was to %s: its sessions were ended", was.Holder, quiet, was.Work)}
+}
+
 // evict ends the sessions of a holder that stands still, of whatever program: a thawed one must find none of them open. The
 // owner may end the sessions of Cinc Server's own roles, which it is a member of.
 func (s session) evict(ctx context.Context, was Ledger) error {
+	address := was.Address
+	if was.Ended { // whoever stands still is not in the ledger yet
+		address = ""
+	}
 	_, err := s.rows(ctx, `select pg_terminate_backend(pid) from pg_stat_activity
-		where pid <> pg_backend_pid() and (pid in (select pid from pg_locks where locktype = 'advisory' and objid = `+lockKey+`
-			and database = (select oid from pg_database where datname = current_database()))
-			or host(client_addr) = $1 and $1 <> coalesce(host(inet_client_addr()), '') and pg_has_role(usesysid, 'member'))`, was.Address)
+		where pid <> pg_backend_pid() and (pid in (select pid from pg_locks where `+holding+`)
+			or $1 <> '' and host(client_addr) = $1 and $1 <> coalesce(host(inet_client_addr()), '') and pg_has_role(usesysid, 'member'))`, address)
 	return err
 }
 
