@@ -165,3 +165,6 @@ func (c Client) Belongs(ctx context.Context, bundle *secrets.Bundle) error {
 	}
 	return nil
 }
+
+// Size is a number of bytes as people say it.
+func Size(bytes int64) string { return size(bytes) }
