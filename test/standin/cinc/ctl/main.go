@@ -77,6 +77,7 @@ func commands() map[string]func(context.Context, invocation) error {
 	all := map[string]func(context.Context, invocation) error{
 		"version":         func(_ context.Context, i invocation) error { i.say("15.10.91"); return nil },
 		"reconfigure":     reconfigure,
+		"upgrade":         upgrade,
 		"supervise":       supervise,
 		"status":          status,
 		"reindex":         reindex,

@@ -51,12 +51,56 @@ func reconfigure(ctx context.Context, i invocation) error {
 		{"services", r.startServices},
 		{"cinc-server-running.json", r.saveRunning},
 	} {
+		if err := i.pause(ctx, step.name); err != nil {
+			return err
+		}
 		if err := step.do(ctx); err != nil {
 			return fmt.Errorf("reconfigure: %s: %w", step.name, err)
 		}
 	}
 	i.say("reconfigured")
 	return nil
+}
+
+// pause waits before a step for as long as the file "pause" in the configuration's folder says ("STEP SECONDS"), so that a
+// test can strike at that very step.
+func (i invocation) pause(ctx context.Context, step string) error {
+	text, err := os.ReadFile(i.etc("pause"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var name string
+	var seconds float64
+	if _, err := fmt.Sscan(string(text), &name, &seconds); err != nil {
+		return fmt.Errorf("%s: %w", i.etc("pause"), err)
+	}
+	if name != step {
+		return nil
+	}
+	i.say("pausing before %s", step)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Duration(seconds * float64(time.Second))):
+		return nil
+	}
+}
+
+// upgrade reconfigures, brings the data's layout up to date, and leaves the services down.
+func upgrade(ctx context.Context, i invocation) error {
+	if err := control(ctx, i, "stop"); err != nil {
+		return err
+	}
+	if err := reconfigure(ctx, i); err != nil {
+		return err
+	}
+	if err := control(ctx, i, "stop"); err != nil {
+		return err
+	}
+	return write(i.level(), []byte(migrationLevel), 0o644)
 }
 
 // saveSecrets comes before everything else: a run that fails later leaves the superuser's key behind.
