@@ -75,11 +75,12 @@ func Boot(in role.Inputs) step.Plan {
 	if in.Joined.Etcd.Rescue {
 		plan = append(plan, step.Step{Title: "Rescue etcd's data", Reason: in.Joined.Reason, Action: rescue{in}})
 	}
-	// Never restarted for a changed environment file: etcd has ignored those settings since its first start.
+	// Never restarted for a changed environment file: etcd has ignored those settings since its first start. Its certificate it
+	// reads with each connection, but whom it trusts only when it starts.
 	return append(plan, step.Step{
 		Title:  "Start etcd",
 		Reason: in.Joined.Reason,
-		Action: step.Unit{Name: Unit, State: step.Started, NoWait: true},
+		Action: step.Unit{Name: Unit, State: step.Started, NoWait: true, Watch: []string{role.CAFile}},
 	})
 }
 
