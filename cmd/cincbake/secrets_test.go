@@ -289,6 +289,11 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 		{exit.Unsafe, "secrets rotate", "ca"},
 		{exit.Done, "secrets rotate", "ca --continue -o json"},
 		{exit.Done, "secrets rotate", "ca --continue"},
+		{exit.Unsafe, "secrets rotate", "leaves --apply"}, // nobody is there
+		{exit.Unsafe, "secrets rotate", "postgres.owner --allow-outage --apply"},
+		{exit.Invalid, "restore", ""},
+		{exit.Done, "restore", "--latest"},
+		{exit.Done, "restore", "--done"},
 		{exit.Done, "render", "--out seeds"},
 		{exit.Done, "render", "--out again -o json"},
 		{exit.Done, "render", "--out isos --format iso"},
@@ -328,7 +333,7 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 	}
 	left := []string{ // they would start, change or ask machines; the end-to-end suite looks into what those say
 		"lock", // it would ask the vendors, and reads no secret
-		"bake", "images verify", "status", "switchover", "rescue etcd",
+		"bake", "images verify", "status", "switchover", "rescue etcd", "backup list",
 		"lab up", "lab down", "lab status", "lab kill", "lab start", "lab stop", "lab freeze", "lab thaw", "lab partition", "lab heal", "lab replace", "lab logs", "lab drill",
 	}
 	for _, path := range leaves(newRoot()) {
