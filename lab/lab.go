@@ -22,17 +22,21 @@ import (
 	"github.com/cincbake/cincbake/images/flock"
 	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/lab/machine"
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // Folders are where labs keep things.
 type Folders struct {
 	State string // one folder per lab, gone when the lab is
 	Cache string // unpacked images, shared between labs and kept for the next one
+	// Backups stands for the share that a spec's backup.path names: one folder per lab, which stays when the lab goes. That is
+	// what a backup is for. Empty: there is no such share.
+	Backups string
 }
 
 // DefaultFolders are the folders of a host.
 func DefaultFolders() Folders {
-	return Folders{State: "/var/lib/cincbake/lab", Cache: "/var/cache/cincbake/trees"}
+	return Folders{State: "/var/lib/cincbake/lab", Cache: "/var/cache/cincbake/trees", Backups: "/var/lib/cincbake/backups"}
 }
 
 // Lab is one cluster on this machine, whether it is there yet or not.
@@ -46,7 +50,11 @@ func Open(folders Folders, name string) (*Lab, error) {
 	if !regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$`).MatchString(name) {
 		return nil, exit.Errorf(exit.Invalid, "%q can't name a lab: at most 30 small letters, digits and dashes", name)
 	}
-	for _, folder := range []string{folders.State, folders.Cache} {
+	used := []string{folders.State, folders.Cache}
+	if folders.Backups != "" {
+		used = append(used, folders.Backups)
+	}
+	for _, folder := range used {
 		// These paths become mount options, where commas and colons have a meaning.
 		if !filepath.IsAbs(folder) || !regexp.MustCompile(`^[A-Za-z0-9/._-]+$`).MatchString(folder) {
 			return nil, exit.Errorf(exit.Invalid, "%q can't hold a lab: an absolute path of letters, digits and . _ - is needed", folder)
@@ -65,6 +73,19 @@ func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, erro
 		return nil, l.notUp()
 	}
 	return conn, err
+}
+
+// DialFrom connects as a program on a node does, so it reaches what listens on that node's loopback alone.
+func (l *Lab) DialFrom(ctx context.Context, node, network, address string) (net.Conn, error) {
+	host, err := machine.ThisHost()
+	if err != nil {
+		return nil, exit.As(exit.Missing, err)
+	}
+	m, err := l.machineOf(node)
+	if err != nil {
+		return nil, err
+	}
+	return m.Dial(ctx, host, network, address)
 }
 
 func (l *Lab) dir() string         { return filepath.Join(l.folders.State, l.name) }
@@ -137,10 +158,19 @@ func (l *Lab) machine(r record, slot int) machine.Machine {
 	m := l.machineCalled(node.Name)
 	m.Tree = l.treeDir(r.Images[node.Role])
 	m.Disk, m.DiskBytes = node.Disk, r.DiskBytes
+	m.Share = l.share(&r.Cluster, node)
 	m.Interface = r.Cluster.Network.Interface
 	m.Port = fmt.Sprintf("node%d", slot+1)
 	m.Network = machine.Network{Path: l.networkFile(), Gateway: bridgeAddress(&r.Cluster)}
 	return m
+}
+
+// share is the backup's, on machines that have a database.
+func (l *Lab) share(c *cluster.Resolved, node cluster.Node) machine.Share {
+	if c.Backup == nil || c.Backup.Path == "" || node.Role != cluster.RolePostgres || l.folders.Backups == "" {
+		return machine.Share{}
+	}
+	return machine.Share{From: filepath.Join(l.folders.Backups, l.name), At: c.Backup.Path, UID: role.UIDPostgres}
 }
 
 // machineCalled returns as much of a machine as its name says: enough to stop and to remove it.
