@@ -22,6 +22,7 @@ type Machine struct {
 	Role    cluster.Role `json:"role"`
 	Address netip.Addr   `json:"address"`
 	Running bool         `json:"running"`
+	Frozen  bool         `json:"frozen,omitempty"` // it runs, and does nothing: see Freeze
 	// Seconds is how long ago it was started; 0 when it does not run.
 	Seconds float64 `json:"seconds"`
 	Image   string  `json:"image"` // the content digest of what it boots
@@ -45,13 +46,17 @@ func (l *Lab) Status(context.Context) ([]Machine, error) {
 		if err != nil {
 			return nil, err
 		}
+		frozen, err := m.Frozen(host)
+		if err != nil {
+			return nil, err
+		}
 		since, err := m.Uptime(host)
 		if err != nil {
 			return nil, err
 		}
 		machines = append(machines, Machine{
 			Node: node.Name, Role: node.Role, Address: node.Address,
-			Running: running, Seconds: since.Seconds(), Image: r.Images[node.Role],
+			Running: running, Frozen: frozen, Seconds: since.Seconds(), Image: r.Images[node.Role],
 		})
 	}
 	return machines, nil

@@ -36,6 +36,9 @@ func (m Machine) Start(ctx context.Context, host Host) error {
 			return fmt.Errorf("the data disk of %s: %w", m.Unit, err)
 		}
 	}
+	if err := m.Share.prepare(); err != nil {
+		return fmt.Errorf("the share of %s: %w", m.Unit, err)
+	}
 	program, err := m.launch(ctx, host, m.command(host, device))
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", m.Unit, err)
@@ -104,6 +107,11 @@ func (m Machine) powerOff(ctx context.Context, host Host) error {
 		if err := m.Signal(host, init, syscall.SIGKILL); err != nil && !errors.Is(err, ErrGone) {
 			return err
 		}
+		// The signal reaches a frozen machine too, but the program that runs it must go on to see the end. In this order
+		// nothing inside gets another moment.
+		if err := m.orderFrozen(host, false); err != nil {
+			return err
+		}
 		if m.untilStopped(ctx, host, powerOffDeadline/2) == nil {
 			return host.clear(m.Unit)
 		}
@@ -112,12 +120,18 @@ func (m Machine) powerOff(ctx context.Context, host Host) error {
 	if err := os.WriteFile(filepath.Join(host.cgroup(m.Unit), "cgroup.kill"), []byte("1"), 0); err != nil {
 		return err
 	}
+	if err := m.orderFrozen(host, false); err != nil {
+		return err
+	}
 	return errors.Join(m.untilStopped(ctx, host, powerOffDeadline/2), host.clear(m.Unit))
 }
 
 // Shutdown stops the machine in good order, as its power button does. (One that reboots itself stays off: systemd-nspawn
 // leaves starting it again to whoever gave it its cgroup.)
 func (m Machine) Shutdown(ctx context.Context, host Host) error {
+	if frozen, err := m.Frozen(host); err != nil || frozen {
+		return errors.Join(err, fmt.Errorf("shutting down %s: it is frozen, and would never hear of it: thaw it first", m.Unit))
+	}
 	processes, err := m.Processes(host)
 	if err != nil {
 		return err

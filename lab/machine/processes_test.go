@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -125,6 +126,51 @@ func TestRunning(t *testing.T) {
 	}
 	if got, err := (Machine{Unit: "never"}).Running(Host{Unified: t.TempDir()}); got || err != nil {
 		t.Errorf("a machine that never ran: %v, %v", got, err)
+	}
+}
+
+func TestFrozen(t *testing.T) {
+	for events, want := range map[string]bool{"populated 1\nfrozen 1\n": true, "populated 1\nfrozen 0\n": false, "populated 1\n": false} {
+		m, host := standIn(t, events)
+		if got, err := m.Frozen(host); got != want || err != nil {
+			t.Errorf("%q: %v, %v", events, got, err)
+		}
+	}
+	gone, host := Machine{Unit: "never"}, Host{Unified: t.TempDir()}
+	if got, err := gone.Frozen(host); got || err != nil {
+		t.Errorf("a machine that never ran: %v, %v", got, err)
+	}
+	if err := gone.Thaw(t.Context(), host); err != nil {
+		t.Errorf("thawing what is gone: %v", err)
+	}
+	if err := gone.Freeze(t.Context(), host); !errors.Is(err, ErrOff) {
+		t.Errorf("freezing what is gone: %v", err)
+	}
+	if _, err := gone.Dial(t.Context(), host, "tcp", "127.0.0.1:22"); !errors.Is(err, ErrOff) {
+		t.Errorf("dialling from what is gone: %v", err)
+	}
+}
+
+func TestFreezeAndThawTellTheKernel(t *testing.T) {
+	frozen, host := standIn(t, "populated 1\nfrozen 1\n")
+	order := filepath.Join(host.cgroup(frozen.Unit), "cgroup.freeze")
+	if err := os.WriteFile(order, []byte("0"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := frozen.Freeze(t.Context(), host); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(order); err != nil || string(text) != "1" {
+		t.Errorf("the kernel was told %q: %v", text, err)
+	}
+	if err := frozen.Shutdown(t.Context(), host); err == nil || !strings.Contains(err.Error(), "thaw it first") {
+		t.Errorf("a frozen machine was shut down: %v", err)
+	}
+	if err := frozen.orderFrozen(host, false); err != nil {
+		t.Error(err)
+	}
+	if text, err := os.ReadFile(order); err != nil || string(text) != "0" {
+		t.Errorf("the kernel was told %q: %v", text, err)
 	}
 }
 
