@@ -16,6 +16,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/lab/machine"
 )
 
 func testCluster() *cluster.Resolved {
@@ -75,9 +76,34 @@ func TestOpen(t *testing.T) {
 		{"demo", Folders{State: "relative", Cache: "/c"}, true},
 		{"demo", Folders{State: "/s", Cache: "/with,comma"}, true},
 		{"demo", Folders{State: "/with:colon", Cache: "/c"}, true},
+		{"demo", Folders{State: "/s", Cache: "/c", Backups: "/with,comma"}, true},
 	} {
 		if _, err := Open(row.folders, row.name); (err != nil) != row.fails || (err != nil && exit.CodeOf(err) != exit.Invalid) {
 			t.Errorf("%q in %v: %v", row.name, row.folders, err)
+		}
+	}
+}
+
+// Only database machines see the share of the backup, each lab its own.
+func TestShare(t *testing.T) {
+	l, err := Open(Folders{State: "/s", Cache: "/c", Backups: "/b"}, "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record{Cluster: *testCluster(), Images: map[cluster.Role]string{cluster.RolePostgres: digestA, cluster.RoleHeartbeat: digestB}}
+	for slot := range r.Cluster.Nodes {
+		if share := l.machine(r, slot).Share; share != (machine.Share{}) {
+			t.Errorf("without a backup: %+v", share)
+		}
+	}
+	r.Cluster.Backup = &cluster.Backup{Path: "/mnt/backup"}
+	for slot, node := range r.Cluster.Nodes {
+		want := machine.Share{}
+		if node.Role == cluster.RolePostgres {
+			want = machine.Share{From: "/b/demo", At: "/mnt/backup", UID: 432}
+		}
+		if share := l.machine(r, slot).Share; share != want {
+			t.Errorf("%s: %+v, want %+v", node.Name, share, want)
 		}
 	}
 }

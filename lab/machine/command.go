@@ -26,6 +26,9 @@ func (m Machine) command(host Host, device string) []string {
 	if m.Disk != "" {
 		argv = append(argv, "--bind="+device+":"+m.Disk)
 	}
+	if m.Share.From != "" {
+		argv = append(argv, "--bind="+m.Share.From+":"+m.Share.At)
+	}
 	if !host.Systemd {
 		return argv
 	}

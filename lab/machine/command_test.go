@@ -30,6 +30,7 @@ func TestCommand(t *testing.T) {
 		"--property=Delegate=yes", "--",
 	}
 	disk := []string{"--bind=/dev/loop3:/dev/vdb"}
+	share := []string{"--bind=/backup/demo:/mnt/backup"}
 	join := func(parts ...[]string) (argv []string) {
 		for _, part := range parts {
 			argv = append(argv, part...)
@@ -40,15 +41,20 @@ func TestCommand(t *testing.T) {
 		name string
 		host Host
 		disk string
+		from string
 		want []string
 	}{
-		{"our own cgroups", Host{}, "/dev/vdb", join(nspawn, disk)},
-		{"without a disk", Host{}, "", nspawn},
-		{"under systemd", Host{Systemd: true}, "/dev/vdb", join(scope, nspawn, disk)},
+		{"our own cgroups", Host{}, "/dev/vdb", "", join(nspawn, disk)},
+		{"without a disk", Host{}, "", "", nspawn},
+		{"under systemd", Host{Systemd: true}, "/dev/vdb", "", join(scope, nspawn, disk)},
+		{"with a share", Host{}, "/dev/vdb", "/backup/demo", join(nspawn, disk, share)},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			m := testMachine()
 			m.Disk = row.disk
+			if row.from != "" {
+				m.Share = Share{From: row.from, At: "/mnt/backup", UID: 432}
+			}
 			if diff := cmp.Diff(row.want, m.command(row.host, "/dev/loop3")); diff != "" {
 				t.Error(diff)
 			}

@@ -26,10 +26,25 @@ type Machine struct {
 
 	Disk      string // where it sees its data disk, like /dev/vdb; empty: it has none
 	DiskBytes int64
+	Share     Share // a folder of this host that outlives the machine; zero: none
 
 	Interface string  // its name for its network interface, like eth0
 	Port      string  // the same link's other end, on the bridge: at most 15 characters
 	Network   Network // whose bridge that is
+}
+
+// Share is what a machine sees as a mounted share, like NFS.
+type Share struct {
+	From string // the folder on this host, made when it is missing
+	At   string // where the machine sees it
+	UID  int    // of the user that it belongs to
+}
+
+func (s Share) prepare() error {
+	if s.From == "" {
+		return nil
+	}
+	return errors.Join(os.MkdirAll(s.From, 0o700), os.Chown(s.From, s.UID, s.UID))
 }
 
 // seedDir is where cloud-init's NoCloud source looks for a seed on the root file system.
