@@ -10,6 +10,7 @@ packages=(
 	debian-archive-keyring  # which it verifies against; Ubuntu lacks it
 	systemd-container       # systemd-nspawn runs the machines
 	iproute2                # their bridge
+	nftables                # which can be cut
 	e2fsprogs               # their data disks
 	util-linux              # nsenter, losetup, mount
 	fdisk                   # sfdisk: a disk's partitions

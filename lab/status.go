@@ -23,6 +23,8 @@ type Machine struct {
 	Address netip.Addr   `json:"address"`
 	Running bool         `json:"running"`
 	Frozen  bool         `json:"frozen,omitempty"` // it runs, and does nothing: see Freeze
+	// Partitioned tells that it is cut off from others: see Partition.
+	Partitioned bool `json:"partitioned,omitempty"`
 	// Seconds is how long ago it was started; 0 when it does not run.
 	Seconds float64 `json:"seconds"`
 	Image   string  `json:"image"` // the content digest of what it boots
@@ -30,12 +32,16 @@ type Machine struct {
 
 // Status returns every node in the cluster's order. It says nothing about the cluster that they make up: that is for
 // their agents to say.
-func (l *Lab) Status(context.Context) ([]Machine, error) {
+func (l *Lab) Status(ctx context.Context) ([]Machine, error) {
 	host, err := machine.ThisHost()
 	if err != nil {
 		return nil, exit.As(exit.Missing, err)
 	}
 	r, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	partitioned, err := l.partitioned(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +62,7 @@ func (l *Lab) Status(context.Context) ([]Machine, error) {
 		}
 		machines = append(machines, Machine{
 			Node: node.Name, Role: node.Role, Address: node.Address,
-			Running: running, Frozen: frozen, Seconds: since.Seconds(), Image: r.Images[node.Role],
+			Running: running, Frozen: frozen, Partitioned: partitioned(m.Port), Seconds: since.Seconds(), Image: r.Images[node.Role],
 		})
 	}
 	return machines, nil

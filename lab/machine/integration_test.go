@@ -5,7 +5,9 @@ package machine
 import (
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -94,5 +96,45 @@ func TestNetwork(t *testing.T) {
 	}
 	if _, err := n.Dial(t.Context(), "tcp", "10.99.0.1:9"); err == nil || !strings.Contains(err.Error(), "cincbake lab up mounts it again") {
 		t.Errorf("dialling into what is no network: %v", err)
+	}
+}
+
+func TestCutAndHeal(t *testing.T) {
+	needsRoot(t)
+	if _, err := exec.LookPath("nft"); err != nil {
+		if os.Getenv("CINCBAKE_REQUIRE") == "1" {
+			t.Fatal(ErrNoFilter)
+		}
+		t.Skip(ErrNoFilter)
+	}
+	n := Network{Path: filepath.Join(t.TempDir(), "network"), Gateway: netip.MustParsePrefix("10.99.0.1/24")}
+	if err := n.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := n.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	for _, step := range []struct {
+		what string
+		do   func() error
+		want []string
+	}{
+		{"cut", func() error { return n.Cut(t.Context(), "node1", nil) }, []string{"node1"}},
+		{"another", func() error { return n.Cut(t.Context(), "node2", []string{"node1", "node3"}) }, []string{"node1", "node2"}},
+		{"again", func() error { return n.Cut(t.Context(), "node1", []string{"node2"}) }, []string{"node1", "node2"}},
+		{"heal", func() error { return n.Heal(t.Context(), "node1") }, []string{"node2"}},
+		{"heal what is whole", func() error { return n.Heal(t.Context(), "node1") }, []string{"node2"}},
+	} {
+		if err := step.do(); err != nil {
+			t.Fatalf("%s: %v", step.what, err)
+		}
+		if got, err := n.Cuts(t.Context()); err != nil || !slices.Equal(got, step.want) {
+			t.Errorf("%s: cut are %q: %v", step.what, got, err)
+		}
+	}
+	if got, err := (Network{Path: filepath.Join(t.TempDir(), "none")}).Cuts(t.Context()); err != nil || got != nil {
+		t.Errorf("without a network: %q, %v", got, err)
 	}
 }
