@@ -89,6 +89,7 @@ func portTable() []portRow {
 		{Flow{heartbeat, RolePostgres, PortEtcdPeer, TCP, "etcd's members agree"}, always},
 
 		{Flow{api, RoleOpenSearch, PortOpenSearch, TCP, "the search index, through each node's router"}, always},
+		{Flow{search, RoleOpenSearch, PortOpenSearch, TCP, "an empty search node asks whether there is a cluster to join"}, always},
 		{Flow{search, RoleOpenSearch, PortOpenSearchPeer, TCP, "OpenSearch's nodes share the index"}, always},
 
 		{Flow{postgres, ToBackup, PortHTTPS, TCP, "pgBackRest's repository"}, toBucket},

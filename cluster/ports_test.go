@@ -41,7 +41,7 @@ func TestPortsFollowTheTiers(t *testing.T) {
 	direct := []string{"clients → api 443/tcp", "clients → api 80/tcp"}
 	balanced := []string{"clients → lb 443/tcp", "clients → lb 80/tcp", "lb → lb 0/vrrp", "lb → api 443/tcp", "lb → api 9441/tcp"}
 	data := []string{"api → postgres 5432/tcp", "api → postgres 8008/tcp"}
-	search := []string{"api → opensearch 9200/tcp", "opensearch → opensearch 9300/tcp"}
+	search := []string{"api → opensearch 9200/tcp", "opensearch → opensearch 9200/tcp", "opensearch → opensearch 9300/tcp"}
 	for _, test := range []struct {
 		name string
 		r    *Resolved

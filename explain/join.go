@@ -6,18 +6,17 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/opensearch"
 	"github.com/cincbake/cincbake/roles/role"
 )
 
 // joined asks the roles' own decision tables how the machine would join.
 func (w world) joined(in role.Inputs) role.Decision {
+	if w.self.Role == cluster.RoleOpenSearch {
+		return w.searchJoined(in)
+	}
 	if !slices.ContainsFunc(w.cluster.Voters(), func(n cluster.Node) bool { return n.Name == w.self.Name }) {
 		decision := role.Decision{Verdict: role.Proceed, API: role.APIStart{Bootstrap: w.bootstraps(), Finish: w.bootstraps()}}
-		if !w.join {
-			for _, n := range w.cluster.NodesOf(cluster.RoleOpenSearch) {
-				decision.OpenSearch.InitialManagers = append(decision.OpenSearch.InitialManagers, n.Name)
-			}
-		}
 		return decision
 	}
 	view := etcd.View{Self: w.self, Nodes: w.cluster.Voters(), Own: in.Own, Peers: in.Peers}
@@ -33,6 +32,18 @@ func (w world) joined(in role.Inputs) role.Decision {
 	}
 	decision, _ := etcd.Decide(w.cluster.Name, view)
 	return decision
+}
+
+// searchJoined is how a search node joins. Only its partners' answers count.
+func (w world) searchJoined(in role.Inputs) role.Decision {
+	view := opensearch.View{Self: w.self, Nodes: w.cluster.NodesOf(cluster.RoleOpenSearch), Own: in.Own, Peers: cluster.Peers{}}
+	for _, n := range w.cluster.Partners(w.self) {
+		view.Peers[n.Name] = in.Peers[n.Name]
+	}
+	if w.join {
+		view.Live = "known-at-boot"
+	}
+	return opensearch.Decide(w.cluster.Name, view)
 }
 
 // bootstraps tells whether the machine makes Cinc Server's databases. Which API node does is decided by a lock at boot; here

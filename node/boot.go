@@ -219,6 +219,10 @@ func (b *boot) awaitProbe(ctx context.Context, number int) error {
 		if err == nil {
 			return b.report.resume()
 		}
+		var refusal *role.Refusal
+		if errors.As(err, &refusal) {
+			return err
+		}
 		reason, hint := probe.Title+": "+err.Error(), probe.Hint
 		var notYet *role.NotYet
 		if errors.As(err, &notYet) {

@@ -349,6 +349,8 @@ func TestEndpointAdmits(t *testing.T) {
 		{"a peer asks for the status", peerClient, "GET", "/v1/status", 403},
 		{"a peer orders a switchover", peerClient, "POST", "/v1/switchover", 403},
 		{"a peer orders a rescue", peerClient, "POST", "/v1/rescue/etcd", 403},
+		{"a peer orders a rescue of the search", peerClient, "POST", "/v1/rescue/opensearch", 403},
+		{"the operator rescues a search that is not here", operator, "POST", "/v1/rescue/opensearch", 409},
 		{"the operator asks for the status", operator, "GET", "/v1/status", 200},
 		{"the operator rescues a machine that needs none", operator, "POST", "/v1/rescue/etcd", 409},
 		{"another cluster's operator", strangerClient, "GET", "/v1/observation", 0},

@@ -1,18 +1,46 @@
 package node
 
 import (
+	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/opensearch"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
-// rescue orders this machine's etcd data to become the whole cluster. It is safe only when nobody else can still hold the
-// quorum, so every other voter must have answered that it is empty.
-func (e *endpoint) rescue(r *http.Request) (any, error) {
+// rescuable is what a rescue lets continue alone.
+type rescuable struct {
+	roles   []cluster.Role
+	data    string // whose data it is
+	returns string // what comes back by itself once its machines do
+	order   func(context.Context) error
+}
+
+func (e *endpoint) rescueEtcd(r *http.Request) (any, error) {
+	return e.rescue(r, rescuable{
+		[]cluster.Role{cluster.RolePostgres, cluster.RoleHeartbeat}, "etcd's data", "the quorum",
+		func(context.Context) error { return etcd.OrderRescue(e.host, e.machine.Document.Cluster.Name) },
+	})
+}
+
+func (e *endpoint) rescueOpenSearch(r *http.Request) (any, error) {
+	return e.rescue(r, rescuable{
+		[]cluster.Role{cluster.RoleOpenSearch}, "OpenSearch's data", "the search cluster",
+		func(ctx context.Context) error { return opensearch.OrderRescue(ctx, e.host, e.in) },
+	})
+}
+
+// rescue orders this machine's data to become the whole cluster. It is safe only when nobody else can still hold the
+// majority, so every other member must have answered that it is empty.
+func (e *endpoint) rescue(r *http.Request, what rescuable) (any, error) {
+	if !slices.Contains(what.roles, e.machine.Self.Role) {
+		return nil, &role.Refusal{Reason: e.machine.Self.Name + " keeps none of " + what.data, Hint: fmt.Sprintf("name a machine of these roles: %v", what.roles)}
+	}
 	own, err := e.machine.Observe(e.host)
 	if err != nil {
 		return nil, err
@@ -27,19 +55,22 @@ func (e *endpoint) rescue(r *http.Request) (any, error) {
 	for name, peer := range peers {
 		if !peer.Answered() {
 			return nil, &role.Refusal{
-				Reason: name + " does not answer; it may still hold the quorum with another machine",
+				Reason: name + " does not answer; it may still hold " + what.returns + " with another machine",
 				Hint:   "start it, or replace it by an empty machine of its name, and ask again",
 			}
 		}
 		if peer.Observation.Formation != cluster.FormationEmpty {
-			return nil, &role.Refusal{Reason: fmt.Sprintf("%s is not empty but %s", name, peer.Observation.Formation), Hint: "start every machine that kept its disk; the quorum then returns by itself"}
+			return nil, &role.Refusal{
+				Reason: fmt.Sprintf("%s is not empty but %s", name, peer.Observation.Formation),
+				Hint:   fmt.Sprintf("start every machine that kept its disk; %s then returns by itself", what.returns),
+			}
 		}
 	}
-	if err := etcd.OrderRescue(e.host, e.machine.Document.Cluster.Name); err != nil {
+	if err := what.order(r.Context()); err != nil {
 		return nil, err
 	}
 	if _, err := e.host.Run(r.Context(), step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
 		return nil, err
 	}
-	return map[string]string{"node": e.machine.Self.Name, "ordered": "etcd's data on this machine becomes the cluster; the others join it by themselves"}, nil
+	return map[string]string{"node": e.machine.Self.Name, "ordered": what.data + " on this machine becomes the cluster; the others join it by themselves"}, nil
 }

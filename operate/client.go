@@ -117,6 +117,15 @@ func (c Client) Switchover(ctx context.Context, to string) (Handover, error) {
 // empty machines. The node refuses while any other voter may still hold the quorum. It returns what the node said that it
 // will do.
 func (c Client) RescueEtcd(ctx context.Context, name string) (string, error) {
+	return c.rescue(ctx, name, "/v1/rescue/etcd")
+}
+
+// RescueOpenSearch does the same with a search node's data.
+func (c Client) RescueOpenSearch(ctx context.Context, name string) (string, error) {
+	return c.rescue(ctx, name, "/v1/rescue/opensearch")
+}
+
+func (c Client) rescue(ctx context.Context, name, path string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderDeadline)
 	defer cancel()
 	node, err := c.node(name)
@@ -124,7 +133,7 @@ func (c Client) RescueEtcd(ctx context.Context, name string) (string, error) {
 		return "", err
 	}
 	var answer struct{ Ordered string }
-	return answer.Ordered, c.call(ctx, node, http.MethodPost, "/v1/rescue/etcd", nil, &answer)
+	return answer.Ordered, c.call(ctx, node, http.MethodPost, path, nil, &answer)
 }
 
 func (c Client) node(name string) (cluster.Node, error) {

@@ -236,6 +236,20 @@ func TestRescueEtcd(t *testing.T) {
 	}
 }
 
+func TestRescueOpenSearch(t *testing.T) {
+	var body string
+	c := agents(t, map[string]http.Handler{
+		"postgres-1": ordered("/v1/rescue/opensearch", &body, 409, `{"error":"postgres-1 keeps none of OpenSearch's data"}`),
+		"postgres-2": ordered("/v1/rescue/opensearch", &body, 200, `{"node":"postgres-2","ordered":"it continues alone"}`),
+	})
+	if _, err := c.RescueOpenSearch(t.Context(), "postgres-1"); exit.CodeOf(err) != exit.Unsafe || !strings.Contains(err.Error(), "keeps none") {
+		t.Errorf("got %v", err)
+	}
+	if ordered, err := c.RescueOpenSearch(t.Context(), "postgres-2"); err != nil || ordered != "it continues alone" {
+		t.Errorf("got %q, %v", ordered, err)
+	}
+}
+
 func TestObservation(t *testing.T) {
 	want := cluster.Observation{Node: "postgres-1", Role: cluster.RolePostgres, Incarnation: "a1", Formation: cluster.FormationEmpty}
 	c := agents(t, map[string]http.Handler{"postgres-1": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

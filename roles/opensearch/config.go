@@ -74,7 +74,7 @@ func settings(in role.Inputs) ([]byte, error) {
 		ClusterName: in.Cluster.Name,
 		NodeName:    in.Self.Name,
 		NodeRoles:   []string{"master", "data"},
-		PathData:    Dir,
+		PathData:    StoreDir,
 		PathLogs:    "/var/log/opensearch",
 		NetworkHost: own.String(),
 		HTTPPort:    cluster.PortOpenSearch,

@@ -22,9 +22,6 @@ const Unit = "opensearch.service"
 // analyzerUnit is a second Java program that the package brings.
 const analyzerUnit = "opensearch-performance-analyzer.service"
 
-// Dir is where the index lies.
-const Dir = role.DataDir + "/opensearch"
-
 const (
 	configDir      = "/etc/opensearch"
 	configFile     = configDir + "/opensearch.yml"
@@ -204,24 +201,27 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 		}
 		plan = append(plan, owned("Write "+file.name, "users and roles that the cluster begins with", securityDir+"/"+file.name, content))
 	}
-	return append(plan,
+	plan = append(plan,
 		step.Step{
 			Title:  "Make the index's directory",
 			Reason: "it lies on the data disk and outlives the image",
-			Action: step.Directory{Path: Dir, Mode: 0o700, Owner: role.UserOpenSearch},
+			Action: step.Directory{Path: StoreDir, Mode: 0o700, Owner: role.UserOpenSearch},
 		},
 		owned("Write opensearch.yml", "TLS everywhere, and no cluster formed by chance", configFile, configuration),
 		owned("Size OpenSearch's heap", "by the machine's memory", heapFile, jvmOptions(in.Facts.MemoryBytes)),
-		// Its configuration is not watched: while it runs, only the list of first managers goes from there, which it need not
-		// read again. Certificates it reads when it starts, and never again.
-		step.Step{
-			Title:  "Start OpenSearch",
-			Reason: startReason(in),
-			Action: step.Unit{Name: Unit, State: step.Started, NoWait: true, Watch: []string{
-				configDir + "/" + caName, configDir + "/" + certName, configDir + "/" + keyName,
-			}},
-		},
-	), nil
+	)
+	if in.Joined.OpenSearch.Rescue {
+		plan = append(plan, step.Step{Title: "Rescue OpenSearch's data", Reason: in.Joined.Reason, Action: rescue{}})
+	}
+	// Its configuration is not watched: while it runs, only the list of first managers goes from there, which it need not
+	// read again. Certificates it reads when it starts, and never again.
+	return append(plan, step.Step{
+		Title:  "Start OpenSearch",
+		Reason: startReason(in),
+		Action: step.Unit{Name: Unit, State: step.Started, NoWait: true, Watch: []string{
+			configDir + "/" + caName, configDir + "/" + certName, configDir + "/" + keyName,
+		}},
+	}), nil
 }
 
 func startReason(in role.Inputs) string {
@@ -231,16 +231,8 @@ func startReason(in role.Inputs) string {
 	return "it looks for its cluster, and waits for it"
 }
 
-// Observe has nothing to tell: a search node agrees on nothing with its peers.
-func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
-	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
-}
-
-// Report says nothing yet.
-func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
-
-// Joiner is nil: nobody decides here whether a cluster may be formed.
-func (Role) Joiner(step.Host) role.Joiner { return nil }
+// Joiner decides how OpenSearch starts.
+func (Role) Joiner(host step.Host) role.Joiner { return Joiner{Host: host} }
 
 // Ready returns what must hold before the node counts.
 func (Role) Ready(in role.Inputs) []role.Probe {
@@ -248,7 +240,7 @@ func (Role) Ready(in role.Inputs) []role.Probe {
 		Title:    "search node in the cluster",
 		Hint:     "journalctl -u opensearch, and /var/log/opensearch",
 		Deadline: 15 * time.Minute, // a replaced node copies its shards first
-		Run:      func(ctx context.Context, _ step.Host) error { return readiness(ctx, in) },
+		Run:      func(ctx context.Context, host step.Host) error { return readiness(ctx, host, in) },
 	}}
 }
 

@@ -2,11 +2,16 @@ package opensearch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
@@ -66,12 +71,21 @@ func TestReadiness(t *testing.T) {
 			}))
 			defer server.Close()
 			c := client{url: server.URL, password: secrets.New("right"), http: server.Client()}
-			err := c.ready(context.Background())
+			host := step.NewRecorder()
+			if _, err := Home.Prepare(host); err != nil {
+				t.Fatal(err)
+			}
+			err := c.ready(context.Background(), host, role.Inputs{})
 			if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
+			// In a cluster means formed, however the index is: from then on nothing may be formed anew.
+			record, failed := Home.Read(host)
+			if inCluster := test.want == "" || strings.HasPrefix(test.want, "health"); failed != nil || (record.ClusterID == "x") != inCluster {
+				t.Errorf("record %+v, %v", record, failed)
+			}
 			c.password = secrets.New("wrong")
-			if err := c.ready(context.Background()); err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong") {
+			if err := c.ready(context.Background(), host, role.Inputs{}); err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "wrong") {
 				t.Errorf("with a wrong password: %v", err)
 			}
 		})
@@ -82,12 +96,98 @@ func TestReadiness(t *testing.T) {
 func TestClientOfNode(t *testing.T) {
 	node := cluster.Node{Name: "opensearch-1", Role: cluster.RoleOpenSearch, Slot: 1}
 	in := role.Inputs{Cluster: &cluster.Resolved{Name: "prod"}, Self: node}
-	if _, err := newClient(in); err == nil || !strings.Contains(err.Error(), "no passwords") {
+	if _, err := newClient(in, loopback); err == nil || !strings.Contains(err.Error(), "no passwords") {
 		t.Errorf("without secrets: %v", err)
 	}
 	in.Secrets.OpenSearch = &secrets.OpenSearch{Cinc: secrets.New("x")}
-	if _, err := newClient(in); err == nil || !strings.Contains(err.Error(), "no address") {
+	if err := readiness(t.Context(), step.NewRecorder(), in); err == nil || !strings.Contains(err.Error(), "no address") {
 		t.Errorf("without an address: %v", err)
+	}
+}
+
+var loopback = netip.MustParseAddr("127.0.0.77") // nobody listens there
+
+// searchSecrets are a search node's.
+func searchSecrets(t *testing.T) secrets.Scoped {
+	t.Helper()
+	r := &cluster.Resolved{Name: "prod", OpenSearch: &cluster.OpenSearch{}, Nodes: nodes()}
+	for i := range r.Nodes {
+		r.Nodes[i].Slot, r.Nodes[i].Address = i+1, loopback
+	}
+	bundle, err := secrets.Generate(r, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	scoped, err := bundle.Scope(r.Nodes[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return scoped
+}
+
+// The node's view of its cluster, for the status.
+func TestSearchOfStatus(t *testing.T) {
+	for name, test := range map[string]struct {
+		root, health, state string
+		status              int
+		want                *cluster.Search
+	}{
+		"whole": {
+			`{"cluster_uuid":"x"}`, `{"status":"green","number_of_nodes":3,"discovered_master":true}`, `{"master_node":"i2","nodes":{"i1":{"name":"opensearch-1"},"i2":{"name":"opensearch-2"}}}`, 200,
+			&cluster.Search{Health: "green", Manager: "opensearch-2", Nodes: 3, ClusterUUID: "x"},
+		},
+		"isolated":        {`{"cluster_uuid":"x"}`, `{"status":"green","number_of_nodes":3,"discovered_master":false}`, `{}`, 200, &cluster.Search{}},
+		"never formed":    {`{"cluster_uuid":"_na_"}`, `{}`, `{}`, 200, &cluster.Search{}},
+		"not initialised": {``, ``, ``, 503, &cluster.Search{}},
+		"older users": {
+			`{"cluster_uuid":"x"}`, `{"status":"yellow","number_of_nodes":2,"discovered_master":true}`, `not allowed`, 200,
+			&cluster.Search{Health: "yellow", Nodes: 2, ClusterUUID: "x"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				w.WriteHeader(test.status)
+				text := map[string]string{"/": test.root, "/_cluster/health": test.health, "/_cluster/state/master_node,nodes": test.state}[r.URL.Path]
+				fmt.Fprint(w, text) //nolint:errcheck // the client sees
+			}))
+			c := client{url: server.URL, password: secrets.New("right"), http: server.Client()}
+			if diff := cmp.Diff(test.want, c.search(t.Context())); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+			server.Close()
+			if got := c.search(t.Context()); got != nil {
+				t.Errorf("it does not run: %+v", got)
+			}
+		})
+	}
+}
+
+// A node that finds no cluster says why: what OpenSearch says, what the peers hold, and the rescue where only that helps.
+func TestWhyThereIsNoCluster(t *testing.T) {
+	empty, formed := cluster.Observation{Formation: cluster.FormationEmpty}, cluster.Observation{Formation: cluster.FormationFormed}
+	for name, test := range map[string]struct {
+		peers cluster.Peers
+		says  []string
+		hint  string
+	}{
+		"both replaced":           {peersSay(empty, empty), []string{"opensearch-2 is an empty replacement, opensearch-3 is an empty"}, "cincbake rescue opensearch --node opensearch-1"},
+		"one replaced, one down":  {peersSay(empty, cluster.Observation{}), []string{"opensearch-2 is an empty", "opensearch-3 does not answer"}, "start the machines that are down"},
+		"one down, one with data": {peersSay(formed, cluster.Observation{}), []string{"opensearch-2 is formed"}, "start the machines that are down"},
+	} {
+		in := role.Inputs{Self: nodes()[0], Own: formed, Peers: test.peers, Secrets: searchSecrets(t)}
+		in.Self.Address = loopback
+		var notYet *role.NotYet
+		if err := readiness(t.Context(), step.NewRecorder(), in); !errors.As(err, &notYet) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		for _, part := range append(test.says, "OpenSearch has found no cluster (it does not answer yet)") {
+			if !strings.Contains(notYet.Reason, part) {
+				t.Errorf("%s: %q does not say %q", name, notYet.Reason, part)
+			}
+		}
+		if !strings.Contains(notYet.Hint, test.hint) {
+			t.Errorf("%s: hint %q", name, notYet.Hint)
+		}
 	}
 }
 

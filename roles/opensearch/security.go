@@ -132,11 +132,12 @@ func security(in role.Inputs) ([]securityFile, error) {
 const cincRole = "cinc_server"
 
 // cincPermission is what Cinc Server does with its search cluster, by its source: it makes and fills the index called chef,
-// deletes by query (a scrolled search), and refreshes all indices. Health is for the router's check and for readiness.
+// deletes by query (a scrolled search), and refreshes all indices. Health is for the router's check and for readiness, and the
+// state, which holds no document, for naming the manager in the machines' status.
 func cincPermission() permission {
 	return permission{
 		Reserved: true,
-		Cluster:  []string{"cluster:monitor/main", "cluster:monitor/health", "indices:data/write/bulk", "indices:data/read/scroll*"},
+		Cluster:  []string{"cluster:monitor/main", "cluster:monitor/health", "cluster:monitor/state", "indices:data/write/bulk", "indices:data/read/scroll*"},
 		Index: []indexPermission{
 			{[]string{"chef"}, []string{"*"}},
 			{[]string{"*"}, []string{"indices:admin/refresh*"}},

@@ -104,6 +104,10 @@ type OpenSearchStart struct {
 	// InitialManagers are the nodes that form the search cluster, by name, at its first formation; empty at any other start,
 	// since an empty node with such a list may form a second cluster beside the one it belongs to.
 	InitialManagers []string
+	// Token names the first formation that the list is for.
+	Token string
+	// Rescue tells to make this machine's data a cluster of one node first, as an operator ordered.
+	Rescue bool
 }
 
 // APIStart is how Cinc Server is configured on this machine.

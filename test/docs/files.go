@@ -20,6 +20,7 @@ import (
 	"github.com/cincbake/cincbake/roles/haproxy"
 	"github.com/cincbake/cincbake/roles/keepalived"
 	"github.com/cincbake/cincbake/roles/nftables"
+	"github.com/cincbake/cincbake/roles/opensearch"
 	"github.com/cincbake/cincbake/roles/pgbackrest"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
@@ -75,7 +76,12 @@ func survey(in role.Inputs, found map[string]*source) error {
 	// These are written by code and not by a plan.
 	add(node.StatusFile, "node", "every")
 	add(role.DataDir+"/cincbake.json", "node", "disk")
-	add(etcd.RecordFile, "roles/etcd", "disk, join")
+	switch in.Self.Role {
+	case cluster.RolePostgres, cluster.RoleHeartbeat:
+		add(etcd.RecordFile, "roles/etcd", "disk, join")
+	case cluster.RoleOpenSearch:
+		add(opensearch.RecordFile, "roles/opensearch", "disk, join")
+	}
 	add("/etc/cloud/cloud-init.disabled", "node", "scrub")
 
 	seed, err := seedFiles(in)
@@ -161,7 +167,7 @@ func sample(root, name string) ([]role.Inputs, error) {
 			scoped.Backup = &secrets.Backup{}
 		}
 		in := role.Inputs{Cluster: r, Self: nodes[0], Secrets: scoped}
-		in.Joined.Etcd.Rescue = true
+		in.Joined.Etcd.Rescue, in.Joined.OpenSearch.Rescue = true, true
 		machines = append(machines, in)
 	}
 	return machines, nil
@@ -291,6 +297,7 @@ func writes(action step.Action) (paths []string, by string, err error) {
 		"cinc.searchAnswers":        nil,
 		"cinc.trust":                {"/opt/cinc-project/embedded/ssl/certs/cacert.pem"},
 		"etcd.rescue":               nil, // etcd's own, below /data
+		"opensearch.rescue":         nil, // OpenSearch's own, below /data
 		"postgres.sameSystem":       nil,
 		"postgres.sharedParameters": nil,
 	}

@@ -1,0 +1,57 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// A rescue is refused by whoever keeps no such data, keeps none of a formed cluster, or has a peer that may hold the majority.
+func TestRescueIsRefused(t *testing.T) {
+	for name, test := range map[string]struct {
+		who    []cluster.Role
+		formed bool
+		says   string
+	}{
+		"another role's data":     {[]cluster.Role{cluster.RoleOpenSearch}, true, "postgres-1 keeps none of it"},
+		"nothing was formed":      {[]cluster.Role{cluster.RolePostgres}, false, "holds no data of a formed cluster"},
+		"the peers do not answer": {[]cluster.Role{cluster.RolePostgres}, true, "does not answer"},
+	} {
+		host, _, _ := seeded(t, "postgres-1")
+		machine, err := Load(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := etcd.Home.Prepare(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.formed {
+			record.Formation = cluster.FormationFormed
+			if err := etcd.Home.Write(host, record); err != nil {
+				t.Fatal(err)
+			}
+		}
+		host.Answer = func(c step.Command) (step.Output, error) {
+			t.Errorf("%s: it ran %v", name, c.Argv)
+			return step.Output{}, nil
+		}
+		e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{}, cluster.Observation{})}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // the peers are silent at once
+		what := rescuable{test.who, "it", "it", func(context.Context) error { t.Errorf("%s: ordered", name); return nil }}
+		_, err = e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
+		var refusal *role.Refusal
+		if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, test.says) || refusal.Hint == "" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
