@@ -3,7 +3,6 @@
 package api
 
 import (
-	"context"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/cinc"
@@ -54,9 +53,6 @@ func (Role) Boot(in role.Inputs) (step.Plan, error) {
 func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error) {
 	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
 }
-
-// Report says nothing yet.
-func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
 
 // Joiner decides whether this machine makes the databases or joins them.
 func (Role) Joiner(host step.Host) role.Joiner { return Joiner{Host: host} }

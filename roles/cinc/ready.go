@@ -79,28 +79,46 @@ func loopback(in role.Inputs) front {
 
 // status is what the balancer asks too: erchef, and through it the database, the search and bifrost.
 func (f front) status(ctx context.Context) error {
-	code, body, err := f.get(ctx, "/_status", nil)
-	if err != nil {
+	code, health, err := f.health(ctx)
+	if err != nil || health.Status == pong {
 		return err
 	}
-	var answer struct {
-		Status    string            `json:"status"`
-		Upstreams map[string]string `json:"upstreams"`
-	}
-	if err := json.Unmarshal(body, &answer); err != nil {
-		return fmt.Errorf("_status answers %d without a document", code)
-	}
-	if code == http.StatusOK && answer.Status == "pong" {
-		return nil
-	}
+	return fmt.Errorf("_status answers %d %q; failing: %s", code, health.Status, strings.Join(health.failing(), ", "))
+}
+
+// pong is how whatever is well answers.
+const pong = "pong"
+
+// health is what _status says.
+type health struct {
+	Status    string            `json:"status"`
+	Upstreams map[string]string `json:"upstreams"`
+}
+
+// failing returns the upstreams that are not well, sorted.
+func (h health) failing() []string {
 	var failing []string
-	for name, state := range answer.Upstreams {
-		if state != "pong" {
+	for name, state := range h.Upstreams {
+		if state != pong {
 			failing = append(failing, name)
 		}
 	}
 	slices.Sort(failing)
-	return fmt.Errorf("_status answers %d %q; failing: %s", code, answer.Status, strings.Join(failing, ", "))
+	return failing
+}
+
+func (f front) health(ctx context.Context) (code int, h health, err error) {
+	code, body, err := f.get(ctx, "/_status", nil)
+	if err != nil {
+		return code, h, err
+	}
+	if err := json.Unmarshal(body, &h); err != nil {
+		return code, h, fmt.Errorf("_status answers %d without a document", code)
+	}
+	if code != http.StatusOK && h.Status == pong {
+		h.Status = "fail" // the code is what a balancer goes by
+	}
+	return code, h, nil
 }
 
 // routing goes the way that _status does not: through nginx's own routing and its redis to an API that wants a signature.

@@ -32,7 +32,7 @@ func TestHBA(t *testing.T) {
 			"hostssl bifrost bifrost,bifrost_ro 10.20.0.0/24 md5",
 			"hostssl oc_id oc_id,oc_id_ro 10.20.0.0/24 md5",
 			"hostssl bookshelf bookshelf,bookshelf_ro 10.20.0.0/24 md5",
-			"hostssl postgres,template1,opscode_chef,bifrost,oc_id,bookshelf cinc_owner 10.20.0.0/24 md5",
+			"hostssl postgres,template1,cincbake,opscode_chef,bifrost,oc_id,bookshelf cinc_owner 10.20.0.0/24 md5",
 		}},
 	} {
 		got := hba(&cluster.Resolved{Network: network(), API: test.api})

@@ -3,6 +3,7 @@ package standalone
 
 import (
 	"context"
+
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/cinc"
@@ -49,8 +50,10 @@ func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error
 	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
 }
 
-// Report says nothing yet.
-func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
+// Report asks Cinc Server.
+func (Role) Report(ctx context.Context, host step.Host, in role.Inputs, status *cluster.Status) {
+	status.Service = cinc.Report(ctx, host, in)
+}
 
 // Joiner returns nil: there is nobody to join.
 func (Role) Joiner(step.Host) role.Joiner { return nil }

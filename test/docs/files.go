@@ -288,13 +288,20 @@ func writes(action step.Action) (paths []string, by string, err error) {
 	}
 	const state = "/var/lib/cincbake/"
 	own := map[string][]string{
+		"cinc.addKey":               nil,
+		"cinc.clearDatabases":       nil,
+		"cinc.deleteKeys":           nil,
 		"cinc.fill":                 {cinc.StoreFile},
+		"cinc.finish":               nil,
+		"cinc.forget":               nil,
 		"cinc.hook":                 {state + "cinc.pre-configure-ran", state + "cinc.post-ready-ran"},
 		"cinc.login":                nil,
 		"cinc.md5Roles":             nil,
 		"cinc.memory":               nil,
 		"cinc.reconfigure":          {state + "cinc.configured"},
 		"cinc.searchAnswers":        nil,
+		"cinc.stamp":                {state + "cinc.configured"},
+		"cinc.upgrade":              nil,
 		"cinc.trust":                {"/opt/cinc-project/embedded/ssl/certs/cacert.pem"},
 		"etcd.rescue":               nil, // etcd's own, below /data
 		"opensearch.rescue":         nil, // OpenSearch's own, below /data
