@@ -323,6 +323,162 @@ func TestLab(t *testing.T) {
 			t.Error("killing what does not run is no error")
 		}
 	})
+	const other = "heartbeat-1"
+	reaches := func(from, address string) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
+		defer cancel()
+		conn, err := l.DialFrom(ctx, from, "tcp", address)
+		if err != nil {
+			return false
+		}
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
+			return false
+		}
+		line, _ := bufio.NewReader(conn).ReadString('\n')
+		return strings.HasPrefix(line, "SSH-2.0-")
+	}
+	status := func(t *testing.T, node string) lab.Machine {
+		t.Helper()
+		machines, err := l.Status(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range machines {
+			if m.Node == node {
+				return m
+			}
+		}
+		t.Fatalf("status knows no %s", node)
+		return lab.Machine{}
+	}
+	inside := func(t *testing.T, node string, argv ...string) string {
+		t.Helper()
+		var output bytes.Buffer
+		if err := l.Exec(t.Context(), node, argv, nil, &output); err != nil {
+			t.Fatalf("%v in %s: %v", argv, node, err)
+		}
+		return output.String()
+	}
+
+	t.Run("programs run inside with no capability more", func(t *testing.T) {
+		if got := strings.TrimSpace(inside(t, one, "hostname")); got != one {
+			t.Errorf("%s calls itself %q", one, got)
+		}
+		sets := strings.Fields(inside(t, one, "sed", "-n", "s/^CapBnd:\t//p", "/proc/1/status", "/proc/self/status"))
+		effective := strings.Fields(inside(t, one, "sed", "-n", "s/^CapEff:\t//p", "/proc/self/status"))
+		if len(sets) != 2 || sets[0] != sets[1] || len(effective) != 1 || effective[0] != sets[0] {
+			t.Errorf("init may %q, a program of the lab's has %q", sets, effective)
+		}
+		if err := l.Exec(t.Context(), one, []string{"sh", "-c", "echo broken >&2; exit 3"}, nil, nil); err == nil || !strings.Contains(err.Error(), "broken") {
+			t.Errorf("a program that failed: %v", err)
+		}
+	})
+	t.Run("a node is dialled from inside", func(t *testing.T) {
+		for _, to := range []string{"127.0.0.1:22", net.JoinHostPort(address, "22")} {
+			if !reaches(one, to) {
+				t.Errorf("%s does not reach %s", one, to)
+			}
+		}
+		if !reaches(other, net.JoinHostPort(address, "22")) {
+			t.Errorf("%s does not reach %s", other, one)
+		}
+	})
+	t.Run("a partition outlasts a restart, and not the operator's way in", func(t *testing.T) {
+		if _, err := exec.LookPath("nft"); err != nil {
+			require(t, "nft cuts nodes off: apt-get install nftables")
+		}
+		to := net.JoinHostPort(address, "22")
+		partition := func(with ...string) func(context.Context, string) error {
+			return func(ctx context.Context, node string) error { return l.Partition(ctx, node, with) }
+		}
+		do("partition", partition(), one)
+		if reaches(other, to) || reaches(one, net.JoinHostPort(c.Nodes[1].Address.String(), "22")) {
+			t.Error("packets cross the cut")
+		}
+		if !answers(t, l, address) {
+			t.Error("the operator is cut off too")
+		}
+		if !status(t, one).Partitioned || status(t, other).Partitioned {
+			t.Error("status does not tell who is cut off")
+		}
+		do("partition", partition(other), one)
+		if !reaches(other, to) {
+			t.Error("company is cut off")
+		}
+		do("partition", partition(), one)
+		do("power off", l.PowerOff, one)
+		do("start", l.Start, one)
+		back(t)
+		if reaches(other, to) {
+			t.Error("a restart healed the partition")
+		}
+		do("heal", l.Heal, one)
+		if !reaches(other, to) || status(t, one).Partitioned {
+			t.Error("it is still cut off")
+		}
+		if err := l.Partition(t.Context(), one, []string{one}); err == nil {
+			t.Error("a node was to be in its own company")
+		}
+	})
+	t.Run("a frozen node keeps still, thaws, and can lose its power", func(t *testing.T) {
+		do("freeze", l.Freeze, one)
+		if answers(t, l, address) {
+			t.Error("a frozen node answers")
+		}
+		if !status(t, one).Frozen {
+			t.Error("status does not tell that it is frozen")
+		}
+		if err := l.Shutdown(t.Context(), one); err == nil {
+			t.Error("a frozen node was shut down")
+		}
+		do("thaw", l.Thaw, one)
+		if !answers(t, l, address) || status(t, one).Frozen {
+			t.Error("a thawed node does not answer")
+		}
+		do("freeze", l.Freeze, one)
+		do("power off", l.PowerOff, one)
+		do("start", l.Start, one)
+		back(t)
+		if status(t, one).Frozen {
+			t.Error("the node started frozen")
+		}
+	})
+	t.Run("a data disk is filled and emptied", func(t *testing.T) {
+		if err := l.Fill(t.Context(), other); err == nil || !strings.Contains(err.Error(), "no data disk") {
+			t.Errorf("filling what is not there: %v", err)
+		}
+		if err := l.Fill(t.Context(), one); err == nil || !strings.Contains(err.Error(), "not mounted") {
+			t.Errorf("filling what is not mounted: %v", err)
+		}
+		inside(t, one, "sh", "-ec", "mkdir -p /data; mkfs.ext4 -q /dev/vdb; mount /dev/vdb /data; chmod 1777 /data")
+		as := func(user, command string) error {
+			return l.Exec(t.Context(), one, []string{"setpriv", "--reuid=" + user, "--clear-groups", "sh", "-c", command}, nil, nil)
+		}
+		const write = "head -c 1000000 /dev/zero > /data/mine"
+		if err := as("nobody", write); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 { // filling again is no error
+			do("fill", l.Fill, one)
+		}
+		if err := as("nobody", "head -c 2000000 /dev/zero > /data/more"); err == nil || !strings.Contains(err.Error(), "No space left") {
+			t.Errorf("writing to a full disk: %v", err)
+		}
+		do("empty", l.Empty, one)
+		if err := as("nobody", write); err != nil {
+			t.Errorf("writing to an emptied disk: %v", err)
+		}
+		if err := l.FillBut(t.Context(), one, 8<<20); err != nil {
+			t.Fatal(err)
+		}
+		if err := as("nobody", "head -c 2000000 /dev/zero > /data/more"); err != nil {
+			t.Errorf("writing what was left: %v", err)
+		}
+		do("empty", l.Empty, one)
+		inside(t, one, "umount", "/data")
+		inside(t, one, "wipefs", "--all", "--quiet", "/dev/vdb")
+	})
 	t.Run("power-off and start keep the disks", func(t *testing.T) {
 		do("power off", l.PowerOff, one)
 		if answers(t, l, address) {
