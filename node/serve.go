@@ -59,6 +59,11 @@ func (a Agent) serveRound(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if machine.Self.Role == cluster.RoleAPI {
+		if err := e.answerAgentCheck(ctx); err != nil {
+			return err
+		}
+	}
 	if err := notifyReady(ctx); err != nil {
 		return err
 	}
@@ -135,6 +140,9 @@ func (e *endpoint) routes() http.Handler {
 	route("POST /v1/rescue/opensearch", operatorOnly, e.rescueOpenSearch)
 	route("GET /v1/secrets", operatorOnly, e.held)
 	route("PUT /v1/secrets", operatorOnly, e.deliver)
+	route("POST /v1/drain", operatorOnly, e.drain)
+	route("GET /v1/reindex", operatorOnly, e.reindexing)
+	route("POST /v1/reindex", operatorOnly, e.reindex)
 	route("GET /v1/backup", operatorOnly, e.backups)
 	route("POST /v1/backup", operatorOnly, e.backup)
 	return mux

@@ -1,0 +1,37 @@
+package node
+
+import (
+	"io"
+	"net"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/cinc"
+	"github.com/cincbake/cincbake/step"
+)
+
+func TestAgentCheck(t *testing.T) {
+	e := &endpoint{host: step.NewRecorder(), machine: Machine{Self: cluster.Node{Name: "api-1", Role: cluster.RoleAPI, Address: netip.MustParseAddr("127.0.0.9")}}}
+	if err := e.answerAgentCheck(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range []struct {
+		drained bool
+		want    string
+	}{{false, "ready\n"}, {true, "drain\n"}, {false, "ready\n"}} {
+		if err := cinc.Drain(e.host, row.drained); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := net.DialTimeout("tcp", "127.0.0.9:9441", 5*time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(conn)
+		_ = conn.Close()
+		if err != nil || string(got) != row.want {
+			t.Errorf("drained %v: the balancer is told %q, want %q (%v)", row.drained, got, row.want, err)
+		}
+	}
+}
