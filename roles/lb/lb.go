@@ -49,9 +49,6 @@ func (Role) Observe(_ step.Files, self cluster.Node) (cluster.Observation, error
 	return cluster.Observation{Node: self.Name, Role: self.Role}, nil
 }
 
-// Report says nothing yet.
-func (Role) Report(context.Context, step.Host, role.Inputs, *cluster.Status) {}
-
 // Joiner is nil: balancers agree on nothing but who holds the address, which keepalived does.
 func (Role) Joiner(step.Host) role.Joiner { return nil }
 
