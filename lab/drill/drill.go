@@ -22,46 +22,6 @@ type Cluster interface {
 	WaitWhole(ctx context.Context, within time.Duration) error
 }
 
-// Fault is something that befalls a node.
-type Fault struct {
-	Name string
-	// Strike makes it happen, and returns once it has happened.
-	Strike func(ctx context.Context, node string) error
-	// Mend does what a person would do about it once the clients are served again; nil: nothing is needed.
-	Mend func(ctx context.Context, node string) error
-}
-
-// Machines are where nodes run and can be struck: a lab.
-type Machines interface {
-	PowerOff(ctx context.Context, node string) error
-	Start(ctx context.Context, node string) error
-	Shutdown(ctx context.Context, node string) error
-	Replace(ctx context.Context, node string) error
-	KillPrograms(ctx context.Context, node string, names ...string) (int, error)
-}
-
-// PowerOff pulls a node's plug, and puts it back once clients are served again.
-func PowerOff(m Machines) Fault { return Fault{"power-off", m.PowerOff, m.Start} }
-
-// Shutdown stops a node in good order, and starts it once clients are served again.
-func Shutdown(m Machines) Fault { return Fault{"shutdown", m.Shutdown, m.Start} }
-
-// Replace boots a new machine with an empty disk in a node's place.
-func Replace(m Machines) Fault { return Fault{"replace", m.Replace, nil} }
-
-// Kill kills programs of a node, which systemd starts again.
-func Kill(m Machines, programs ...string) Fault {
-	return Fault{"kill", func(ctx context.Context, node string) error {
-		_, err := m.KillPrograms(ctx, node, programs...)
-		return err
-	}, nil}
-}
-
-// Switchover makes another node primary, as an operator would before a planned reboot.
-func Switchover(order func(ctx context.Context) error) Fault {
-	return Fault{"switchover", func(ctx context.Context, _ string) error { return order(ctx) }, nil}
-}
-
 // Drill is what is done, and how often.
 type Drill struct {
 	Cluster Cluster

@@ -19,6 +19,14 @@ type ledger struct {
 	gap   time.Duration // the longest time between two
 	begun time.Time     // when the latest of the acknowledged writes began
 	err   error         // why a write failed last
+	ops   []op          // what was acknowledged, and what somebody waited for in vain for long
+}
+
+// op is one operation of a client.
+type op struct {
+	client       int
+	began, ended time.Time
+	acknowledged bool
 }
 
 func (l *ledger) acknowledge(row Row, began, now time.Time) {
@@ -29,6 +37,7 @@ func (l *ledger) acknowledge(row Row, began, now time.Time) {
 	}
 	l.rows = append(l.rows, row)
 	l.last = now
+	l.ops = append(l.ops, op{row.Writer, began, now, true})
 	if began.After(l.begun) {
 		l.begun = began
 	}
@@ -38,6 +47,36 @@ func (l *ledger) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
+}
+
+// gaveUp keeps an operation that a client gave up, or was refused, when it took long enough to matter.
+func (l *ledger) gaveUp(client int, began, now time.Time) {
+	if now.Sub(began) <= hangLimit {
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.ops = append(l.ops, op{client, began, now, false})
+}
+
+// steadySince tells whether operations were acknowledged all the time from then to now, each less than pause after the last.
+func (l *ledger) steadySince(since, now time.Time, pause time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	until := now
+	for i := len(l.ops) - 1; i >= 0; i-- {
+		o := l.ops[i]
+		switch {
+		case !o.acknowledged:
+			continue
+		case until.Sub(o.ended) >= pause:
+			return false
+		case o.ended.Before(since):
+			return true
+		}
+		until = o.ended
+	}
+	return false
 }
 
 // flowsSince tells whether a write that began after that time was acknowledged, and otherwise why one failed last.

@@ -1,6 +1,8 @@
 package drill
 
 import (
+	"context"
+	"net"
 	"net/netip"
 	"testing"
 	"time"
@@ -55,5 +57,45 @@ func TestPostgresConfig(t *testing.T) {
 	p.CA = "nothing"
 	if _, err := p.config("lab", 0); err == nil {
 		t.Error("a CA that is none was taken")
+	}
+}
+
+// Where there are API nodes, a writer keeps to the router of one.
+func TestPostgresThroughRouters(t *testing.T) {
+	c := &cluster.Resolved{Name: "prod", Domain: "chef.example.com", API: &cluster.API{Max: 2}, Postgres: &cluster.Postgres{}, Nodes: []cluster.Node{
+		{Name: "api-1", Role: cluster.RoleAPI, Address: netip.MustParseAddr("10.20.0.11")},
+		{Name: "api-2", Role: cluster.RoleAPI, Address: netip.MustParseAddr("10.20.0.12")},
+		{Name: "postgres-1", Role: cluster.RolePostgres, Address: netip.MustParseAddr("10.20.0.31")},
+	}}
+	bundle, err := secrets.Generate(c, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dialled []string
+	p := &Postgres{Cluster: c, CA: bundle.CA.Certificate, Password: secrets.New("x")}
+	if _, err := p.config("lab", 0); err == nil {
+		t.Error("there is no way to the router")
+	}
+	p.DialFrom = func(_ context.Context, node, _, address string) (net.Conn, error) {
+		dialled = append(dialled, node+" "+address)
+		return nil, net.ErrClosed
+	}
+	clients := p.Clients()
+	for writer := range clients {
+		config, err := p.config("lab", writer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = config.DialFunc(t.Context(), "tcp", net.JoinHostPort(config.Host, "5432"))
+		if len(config.Fallbacks) != 0 || config.TLSConfig == nil {
+			t.Errorf("other ways: %v, TLS %v", config.Fallbacks, config.TLSConfig)
+		}
+	}
+	want := []string{"api-1 127.0.0.1:5432", "api-2 127.0.0.1:5432", "api-1 127.0.0.1:5432", "api-2 127.0.0.1:5432"}
+	if diff := cmp.Diff(want, dialled); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]Client{{"api-1", false}, {"api-2", false}, {"api-1", true}, {"api-2", true}}, clients); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -9,21 +9,34 @@ import (
 	"time"
 )
 
-// Store is where the writers write: the cluster's database, as any client reaches it.
-type Store interface {
-	// Prepare makes room for the rows of one drill.
+// Source is something that clients work with.
+type Source interface {
+	// Prepare makes room for the work of one drill.
 	Prepare(ctx context.Context) error
-	// Open connects a writer.
-	Open(ctx context.Context, writer int) (Session, error)
+	// Open connects a client.
+	Open(ctx context.Context, client int) (Session, error)
+}
+
+// Store is a source that is written to: the cluster's database, or its API, as any client reaches it.
+type Store interface {
+	Source
 	// Rows returns the rows that are there.
 	Rows(ctx context.Context) (map[Row]bool, error)
 }
 
-// Session is a writer's connection. It is used by one goroutine.
+// Session is a client's connection. It is used by one goroutine.
 type Session interface {
-	// Write returns nil only when the database has acknowledged the row.
+	// Write returns nil only when the row is acknowledged. Of a client that reads, a row is a read.
 	Write(ctx context.Context, row Row) error
 	Close()
+}
+
+// Client is one who works all the time.
+type Client struct {
+	// Node is the machine that it runs on, and that takes it down with itself; empty: none of the cluster's.
+	Node string `json:"node,omitempty"`
+	// Patient clients wait much longer than others. They notice a connection that nobody serves and nobody ends.
+	Patient bool `json:"patient,omitempty"`
 }
 
 const (
@@ -31,21 +44,29 @@ const (
 	openPause    = 50 * time.Millisecond // after a failed connection, plus as much jitter
 	openTimeout  = 5 * time.Second       // of all hosts together
 	writeTimeout = 3 * time.Second       // then the connection is given up: its other end may be gone
+	patience     = 30 * time.Second      // of patient clients, instead of both
+	hangLimit    = 10 * time.Second      // nobody may wait longer than that for a service that others get
 )
 
 // writers write rows until they are stopped.
 type writers struct {
 	ledger  ledger
-	store   Store
+	source  Source
+	clients []Client
+	pause   time.Duration // of each between two rows
 	stop    context.CancelFunc
 	working sync.WaitGroup
 }
 
 func startWriters(ctx context.Context, store Store, count int) *writers {
+	return startClients(ctx, store, make([]Client, count), writePause)
+}
+
+func startClients(ctx context.Context, source Source, clients []Client, pause time.Duration) *writers {
 	ctx, stop := context.WithCancel(ctx)
-	w := &writers{store: store, stop: stop}
-	for writer := range count {
-		w.working.Go(func() { w.write(ctx, writer) })
+	w := &writers{source: source, clients: clients, pause: pause, stop: stop}
+	for client := range clients {
+		w.working.Go(func() { w.write(ctx, client) })
 	}
 	return w
 }
@@ -66,18 +87,20 @@ func (w *writers) write(ctx context.Context, writer int) {
 		}
 	}()
 	for number := 0; ; number++ {
-		pause := writePause
+		pause := w.pause
+		began := time.Now()
 		if session == nil {
 			var err error
 			if session, err = w.open(ctx, writer); err != nil {
 				w.ledger.fail(err)
-				pause = jittered(openPause)
+				w.ledger.gaveUp(writer, began, time.Now())
+				session, pause = nil, jittered(openPause)
 			}
 		}
 		if session != nil {
-			began := time.Now()
 			if err := w.try(ctx, session, Row{writer, number}); err != nil {
 				w.ledger.fail(err)
+				w.ledger.gaveUp(writer, began, time.Now())
 				session.Close()
 				session = nil
 			} else {
@@ -92,15 +115,23 @@ func (w *writers) write(ctx context.Context, writer int) {
 	}
 }
 
+// within is how long a client waits.
+func (w *writers) within(client int, hasty time.Duration) time.Duration {
+	if w.clients[client].Patient {
+		return patience
+	}
+	return hasty
+}
+
 func (w *writers) open(ctx context.Context, writer int) (Session, error) {
-	ctx, cancel := context.WithTimeout(ctx, openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, w.within(writer, openTimeout))
 	defer cancel()
-	return w.store.Open(ctx, writer)
+	return w.source.Open(ctx, writer)
 }
 
 // try writes one row. Being stopped does not break it off: a row is acknowledged or it is not, never half.
 func (w *writers) try(ctx context.Context, session Session, row Row) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.within(row.Writer, writeTimeout))
 	defer cancel()
 	return session.Write(ctx, row)
 }
