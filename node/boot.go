@@ -92,7 +92,11 @@ func (b *boot) identify(context.Context) error {
 }
 
 func (b *boot) network(ctx context.Context) error {
-	if err := awaitAddress(ctx, b.machine.Self); err != nil {
+	self, err := b.machine.discovery().Self(ctx)
+	if err != nil {
+		return err
+	}
+	if err := awaitAddress(ctx, self); err != nil {
 		return err
 	}
 	facts, err := gather(b.host) // the addresses are there now
@@ -143,10 +147,7 @@ func (b *boot) join(ctx context.Context) error {
 // look finds out again what this machine and its peers hold.
 func (b *boot) look(ctx context.Context) error {
 	var err error
-	if b.in.Own, err = b.machine.Observe(b.host); err != nil {
-		return err
-	}
-	b.in.Peers, err = askPeers(ctx, b.in)
+	b.in, err = b.machine.look(ctx, b.host, b.in)
 	return err
 }
 

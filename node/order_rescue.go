@@ -48,7 +48,11 @@ func (e *endpoint) rescue(r *http.Request, what rescuable) (any, error) {
 	if own.Formation != cluster.FormationFormed {
 		return nil, &role.Refusal{Reason: "this machine holds no data of a formed cluster", Hint: "rescue from the machine that kept its disk"}
 	}
-	peers, err := askPeers(r.Context(), e.in)
+	in, err := discover(r.Context(), e.machine.discovery(), e.in)
+	if err != nil {
+		return nil, err
+	}
+	peers, err := askPeers(r.Context(), in)
 	if err != nil {
 		return nil, err
 	}

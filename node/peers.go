@@ -42,6 +42,9 @@ func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 }
 
 func observe(ctx context.Context, client *http.Client, n cluster.Node, into *cluster.Observation) error {
+	if !n.Address.IsValid() {
+		return fmt.Errorf("no machine called %s is found", n.Name)
+	}
 	url := fmt.Sprintf("https://%s:%d/v1/observation", n.Address, cluster.PortAgent)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
