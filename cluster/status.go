@@ -28,6 +28,8 @@ type Status struct {
 	Balancer *Balancer `json:"balancer,omitempty"`
 	// CertificateExpires is when the node's own certificate ends.
 	CertificateExpires time.Time `json:"certificateExpires,omitzero"`
+	// Refresh is why the last refresh of a ready machine failed; empty: it did not.
+	Refresh string `json:"refresh,omitempty"`
 }
 
 // Result is where a boot stands.
@@ -90,6 +92,8 @@ type Service struct {
 type Balancer struct {
 	HoldsVIP bool     `json:"holdsVip"`
 	Up       []string `json:"up"` // API nodes that get clients, sorted
+	// Sessions is how many connections of clients each API node has through this machine; one that has none is left out.
+	Sessions map[string]int `json:"sessions,omitempty"`
 	// Degraded tells that no API node passes the deep check, so that clients go to any that takes connections.
 	Degraded bool `json:"degraded,omitempty"`
 }

@@ -34,10 +34,10 @@ func Balancer(in role.Inputs) (step.Plan, error) {
 	t.section("frontend", "https")
 	t.rows(
 		fmt.Sprintf("bind :%d", cluster.PortHTTPS),
-		"use_backend api if { nbsrv(api) gt 0 }",
-		"default_backend api-any",
+		fmt.Sprintf("use_backend %s if { nbsrv(%[1]s) gt 0 }", backendAPI),
+		"default_backend "+backendAny,
 	)
-	t.section("backend", "api")
+	t.section("backend", backendAPI)
 	t.balanced()
 	t.rows(
 		"option httpchk",
@@ -49,7 +49,7 @@ func Balancer(in role.Inputs) (step.Plan, error) {
 		return nil, err
 	}
 	// When every deep check fails: whoever takes connections.
-	t.section("backend", "api-any")
+	t.section("backend", backendAny)
 	t.balanced()
 	t.rows(server("fall 3 rise 1"))
 	if err := t.pool(in.Cluster); err != nil {

@@ -28,7 +28,7 @@ func balancer(ctx context.Context, socket string, vip netip.Addr) *cluster.Balan
 	if err != nil {
 		return nil
 	}
-	return &cluster.Balancer{HoldsVIP: among(addresses, vip), Up: served.Up, Degraded: len(served.Up) == 0}
+	return &cluster.Balancer{HoldsVIP: among(addresses, vip), Up: served.Up, Sessions: served.Sessions, Degraded: len(served.Up) == 0}
 }
 
 func among(addresses []net.Addr, vip netip.Addr) bool {

@@ -43,9 +43,9 @@ func TestBalancer(t *testing.T) {
 		vip         netip.Addr
 		want        *cluster.Balancer
 	}{
-		{"holds the address", "api,api-1,0,UP\napi,api-2,0,UP\n", own, &cluster.Balancer{HoldsVIP: true, Up: []string{"api-1", "api-2"}}},
-		{"stands by", "api,api-1,0,DOWN\napi,api-2,0,UP\n", others, &cluster.Balancer{Up: []string{"api-2"}}},
-		{"degraded", "api,api-1,0,DOWN\napi-any,api-1,0,UP\n", own, &cluster.Balancer{HoldsVIP: true, Up: []string{}, Degraded: true}},
+		{"holds the address", "api,api-1,2,UP\napi,api-2,0,UP\n", own, &cluster.Balancer{HoldsVIP: true, Up: []string{"api-1", "api-2"}, Sessions: map[string]int{"api-1": 2}}},
+		{"stands by", "api,api-1,0,DOWN\napi,api-2,0,UP\n", others, &cluster.Balancer{Up: []string{"api-2"}, Sessions: map[string]int{}}},
+		{"degraded", "api,api-1,0,DOWN\napi-any,api-1,0,UP\n", own, &cluster.Balancer{HoldsVIP: true, Up: []string{}, Sessions: map[string]int{}, Degraded: true}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			got := balancer(t.Context(), answering(t, row.stats), row.vip)
