@@ -39,7 +39,9 @@ while baking (root, in the machine that becomes an image):
 on a booted machine:
   boot      wire this machine into its cluster (cincbake-boot.service)
   serve     answer peers and the operator (cincbake-agent.service)
+  refresh   let programs know what changed around this machine (cincbake-refresh.timer)
   scrub     remove cloud-init's copies of secrets (cincbake-scrub.service)
+  reindex   fill the search index anew (ordered by cincbake reindex)
   status    print where the boot stands, as JSON
 
   version   print the agent's version
@@ -91,8 +93,12 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return agent.Boot(ctx)
 	case "serve":
 		return agent.Serve(ctx)
+	case "refresh":
+		return agent.Refresh(ctx)
 	case "scrub":
 		return agent.Scrub(ctx)
+	case "reindex":
+		return agent.Reindex(ctx)
 	case "status":
 		status, err := agent.Status()
 		if err != nil {

@@ -38,7 +38,7 @@ func TestReindexState(t *testing.T) {
 				t.Fatal(err)
 			}
 			last := strings.Join(host.Ran[len(host.Ran)-1].Argv, " ")
-			if began := strings.HasSuffix(last, "cinc-server-ctl reindex -a"); began == test.want.Running {
+			if began := strings.HasSuffix(last, "cincbake-node reindex"); began == test.want.Running {
 				t.Errorf("an order began one: %v; the last command was %s", began, last)
 			}
 		})

@@ -98,9 +98,14 @@ func (s searchAnswers) try(ctx context.Context) error {
 const requestTime = 5 * time.Second
 
 func (s searchAnswers) get(ctx context.Context, path string, into any) error {
+	return s.ask(ctx, http.MethodGet, path, into)
+}
+
+// ask makes one request. What it answers is read into into, unless that is nil.
+func (s searchAnswers) ask(ctx context.Context, method, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url+path, nil)
+	request, err := http.NewRequestWithContext(ctx, method, s.url+path, nil)
 	if err != nil {
 		return err
 	}
@@ -112,7 +117,10 @@ func (s searchAnswers) get(ctx context.Context, path string, into any) error {
 	}
 	defer response.Body.Close() //nolint:errcheck // read to its end or not wanted
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s", path, response.Status)
+		return fmt.Errorf("%s %s: %s", method, path, response.Status)
+	}
+	if into == nil {
+		return nil
 	}
 	return json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(into)
 }
