@@ -300,9 +300,10 @@ func TestTable(t *testing.T) {
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
 	c := testCluster()
 	c.Nodes[2].Address = netip.MustParseAddr("192.168.100.133")
+	whole := wholeTiers()
 	sync := ready(standby())
 	sync.Database.LagBytes = 1_234_567
-	sync.CertificateExpires = now.Add(364 * 24 * time.Hour)
+	sync.CertificateExpires = now.Add(29 * 24 * time.Hour)
 	waiting := cluster.Status{
 		Phase: "join", Result: cluster.ResultWaiting, CertificateExpires: now,
 		Reason: "postgres-1 and postgres-2 do not answer, and a cluster is formed only when every voter says that it is empty",
@@ -315,21 +316,30 @@ func TestTable(t *testing.T) {
 		want string
 	}{
 		{"whole", []NodeStatus{
+			whole[0], whole[1], whole[2], whole[3],
 			{Node: c.Nodes[0], Status: ready(primary())}, {Node: c.Nodes[1], Status: sync}, {Node: c.Nodes[2], Status: ready(nil)},
+			whole[4], whole[5],
 		}, `
-NODE         ROLE       ADDRESS          RESULT  PHASE  DATABASE        ETCD      CERTIFICATE
-postgres-1   postgres   10.20.0.31       ready   ready  primary         voter/3   -
-postgres-2   postgres   10.20.0.32       ready   ready  sync, lag 1 MB  voter/3   364 days
-heartbeat-1  heartbeat  192.168.100.133  ready   ready  -               leader/3  -
+NODE          ADDRESS          RESULT  PHASE  STATE                   ETCD      CERT
+lb-1          10.20.0.11       ready   ready  holds 10.20.0.10, 2 up  -         -
+lb-2          10.20.0.12       ready   ready  2 up                    -         -
+api-1         10.20.0.21       ready   ready  pong                    -         -
+api-2         10.20.0.22       ready   ready  pong, drained           -         -
+postgres-1    10.20.0.31       ready   ready  primary                 voter/3   -
+postgres-2    10.20.0.32       ready   ready  sync, lag 1 MB          voter/3   29 days
+heartbeat-1   192.168.100.133  ready   ready  -                       leader/3  -
+opensearch-1  10.20.0.41       ready   ready  green, manager          -         -
+opensearch-2  10.20.0.42       ready   ready  green                   -         -
 
 the cluster is whole
+warning: certificates end soon: postgres-2 (29 days): cincbake secrets rotate leaves --apply
 `},
 		{"broken", []NodeStatus{
 			{Node: c.Nodes[0], Error: "postgres-1 does not answer: no route to host"}, {Node: c.Nodes[2], Status: waiting},
 		}, `
-NODE         ROLE       ADDRESS          RESULT   PHASE  DATABASE  ETCD       CERTIFICATE
-postgres-1   postgres   10.20.0.31       silent   -      -         -          -
-heartbeat-1  heartbeat  192.168.100.133  waiting  join   -         no quorum  EXPIRED
+NODE         ADDRESS          RESULT   PHASE  STATE  ETCD       CERT
+postgres-1   10.20.0.31       silent   -      -      -          -
+heartbeat-1  192.168.100.133  waiting  join   -      no quorum  EXPIRED
 
 heartbeat-1: postgres-1 and postgres-2 do not answer, and a cluster is formed only when every voter
     says that it is empty
@@ -340,11 +350,12 @@ the cluster is not whole
       formed only when every voter says that it is empty
   no database node is primary
   heartbeat-1 sees no healthy quorum
+warning: certificates end soon: heartbeat-1 (EXPIRED): cincbake secrets rotate leaves --apply
 `},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var drawn bytes.Buffer
-			if err := Table(&drawn, row.all, now); err != nil {
+			if err := Table(&drawn, testTiers(), row.all, now); err != nil {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(strings.TrimPrefix(row.want, "\n"), drawn.String()); diff != "" {

@@ -1,7 +1,6 @@
 package operate
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,7 +34,7 @@ type taken struct {
 // CheckDelivery tells whether every machine would take its part of the bundle over now, and changes nothing: the cluster
 // must be whole, and every machine must be able to go on from the secrets that it has.
 func (c Client) CheckDelivery(ctx context.Context, bundle *secrets.Bundle) ([]Delivery, error) {
-	if err := settled(c.Status(ctx)); err != nil {
+	if err := Whole(c.Status(ctx)); err != nil {
 		return nil, exit.Errorf(exit.Unsafe, "secrets are delivered to a whole cluster only:\n%w", err)
 	}
 	var (
@@ -118,7 +117,7 @@ func (c Client) awaitTaken(ctx context.Context, node cluster.Node, since time.Ti
 		all := c.Status(ctx)
 		i := slices.IndexFunc(all, func(s NodeStatus) bool { return s.Node.Name == node.Name })
 		if ctx.Err() == nil && i >= 0 && (!all[i].Answered() || all[i].Status.Updated.After(since)) {
-			if lacks = settled(all); lacks == nil {
+			if lacks = Whole(all); lacks == nil {
 				return nil
 			}
 			if r := all[i].Status.Result; r == cluster.ResultRefused {
@@ -134,15 +133,4 @@ func (c Client) awaitTaken(ctx context.Context, node cluster.Node, since time.Ti
 		case <-time.After(300*time.Millisecond + rand.N(200*time.Millisecond)): //nolint:gosec // jitter, not a secret
 		}
 	}
-}
-
-// settled is Whole, with every index in as many copies as it should have: the next search node may be restarted.
-func settled(all []NodeStatus) error {
-	problems := []error{Whole(all)}
-	for _, s := range all {
-		if search := s.Status.Search; s.Answered() && search != nil && search.Health != "green" {
-			problems = append(problems, fmt.Errorf("%s sees a search cluster that is %s, not green", s.Node.Name, cmp.Or(search.Health, "not there")))
-		}
-	}
-	return errors.Join(problems...)
 }

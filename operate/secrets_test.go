@@ -123,18 +123,12 @@ func TestDeliverStops(t *testing.T) {
 }
 
 func TestCheckDeliveryNeedsAWholeCluster(t *testing.T) {
-	for name, spoil := range map[string]func(*cluster.Status){
-		"heartbeat-1 is waiting":         func(s *cluster.Status) { s.Result = cluster.ResultWaiting },
-		"search cluster that is yellow":  func(s *cluster.Status) { s.Search = &cluster.Search{Health: "yellow"} },
-		"search cluster that is not the": func(s *cluster.Status) { s.Search = &cluster.Search{} },
-	} {
-		w := newTown()
-		c, bundle := w.agents(t)
-		s := w.state["heartbeat-1"]
-		spoil(&s)
-		w.state["heartbeat-1"] = s
-		if _, err := c.CheckDelivery(t.Context(), bundle); exit.CodeOf(err) != exit.Unsafe || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s: got %v", name, err)
-		}
+	w := newTown()
+	c, bundle := w.agents(t)
+	s := w.state["heartbeat-1"]
+	s.Result = cluster.ResultWaiting
+	w.state["heartbeat-1"] = s
+	if _, err := c.CheckDelivery(t.Context(), bundle); exit.CodeOf(err) != exit.Unsafe || !strings.Contains(err.Error(), "heartbeat-1 is waiting") {
+		t.Errorf("got %v", err)
 	}
 }

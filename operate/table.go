@@ -6,17 +6,20 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/cincbake/cincbake/cluster"
 )
 
 // Table draws the cluster for people: a line per node, what they say of themselves below, and whether the cluster is
 // whole. It fits into 100 columns. The time is for what is left of certificates.
-func Table(w io.Writer, all []NodeStatus, now time.Time) error {
+func Table(w io.Writer, r *cluster.Resolved, all []NodeStatus, now time.Time) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, strings.Join([]string{"NODE", "ROLE", "ADDRESS", "RESULT", "PHASE", "DATABASE", "ETCD", "CERTIFICATE"}, "\t"))
+	// A role is its nodes' name already.
+	fmt.Fprintln(table, strings.Join([]string{"NODE", "ADDRESS", "RESULT", "PHASE", "STATE", "ETCD", "CERT"}, "\t"))
 	for _, s := range all {
-		cells := []string{s.Node.Name, string(s.Node.Role), s.Node.Address.String(), "silent", none, none, none, none}
+		cells := []string{s.Node.Name, s.Node.Address.String(), "silent", none, none, none, none}
 		if s.Answered() {
-			copy(cells[3:], []string{string(s.Status.Result), s.Status.Phase, database(s), etcd(s), certificate(s, now)})
+			copy(cells[2:], []string{string(s.Status.Result), s.Status.Phase, state(r, s), etcd(s), certificate(s, now)})
 		}
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
@@ -40,6 +43,9 @@ func Table(w io.Writer, all []NodeStatus, now time.Time) error {
 			fmt.Fprintf(&words, "%s\n", fold("  "+strings.TrimSpace(line)))
 		}
 	}
+	for _, warning := range Warnings(all, now) {
+		fmt.Fprintf(&words, "%s\n", fold("warning: "+warning))
+	}
 	_, err := fmt.Fprintf(w, "\n%s", words.String())
 	return err
 }
@@ -47,11 +53,30 @@ func Table(w io.Writer, all []NodeStatus, now time.Time) error {
 // none stands for what a node does not have or did not say.
 const none = "-"
 
-func database(s NodeStatus) string {
-	db := s.Status.Database
+// stateWidth is what the other columns leave at their widest.
+const stateWidth = 28
+
+// state is what a node's programs say of themselves, each in the words of its tier.
+func state(r *cluster.Resolved, s NodeStatus) string {
+	said := none
 	switch {
-	case db == nil:
-		return none
+	case s.Status.Database != nil:
+		said = database(*s.Status.Database)
+	case s.Status.Service != nil:
+		said = service(*s.Status.Service)
+	case s.Status.Search != nil:
+		said = search(s.Node.Name, *s.Status.Search)
+	case s.Status.Balancer != nil:
+		said = balancer(r, *s.Status.Balancer)
+	}
+	if letters := []rune(said); len(letters) > stateWidth {
+		said = string(letters[:stateWidth-1]) + "…"
+	}
+	return said
+}
+
+func database(db cluster.Database) string {
+	switch {
 	case db.Role == rolePrimary && db.State == running:
 		return rolePrimary
 	case db.State != streaming:
@@ -59,6 +84,39 @@ func database(s NodeStatus) string {
 	default:
 		return fmt.Sprintf("%s, lag %s", label(db.Role), size(db.LagBytes))
 	}
+}
+
+func service(c cluster.Service) string {
+	said := c.Status
+	if len(c.Failing) > 0 {
+		said += ": " + strings.Join(c.Failing, ", ")
+	}
+	if c.Drained {
+		said += ", drained"
+	}
+	return said
+}
+
+func search(node string, o cluster.Search) string {
+	switch {
+	case o.Health == "":
+		return "no cluster"
+	case o.Manager == node:
+		return o.Health + ", manager"
+	default:
+		return o.Health
+	}
+}
+
+func balancer(r *cluster.Resolved, b cluster.Balancer) string {
+	said := fmt.Sprintf("%d up", len(b.Up))
+	if b.Degraded {
+		said = "degraded"
+	}
+	if b.HoldsVIP && r.LB != nil {
+		said = fmt.Sprintf("holds %s, %s", r.LB.VIP, said)
+	}
+	return said
 }
 
 // label is a shorter word for a role.
@@ -98,11 +156,15 @@ func certificate(s NodeStatus, now time.Time) string {
 	if expires.IsZero() {
 		return none
 	}
-	days := int(expires.Sub(now).Hours() / 24)
-	if !expires.After(now) {
+	return remaining(expires, now)
+}
+
+// remaining is how long a certificate lasts.
+func remaining(end, now time.Time) string {
+	if !end.After(now) {
 		return "EXPIRED"
 	}
-	return fmt.Sprintf("%d days", days)
+	return fmt.Sprintf("%d days", int(end.Sub(now).Hours()/24))
 }
 
 // columns is how wide the table may be.

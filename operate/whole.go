@@ -22,8 +22,9 @@ const (
 )
 
 // Whole tells what a cluster lacks, all of it at once; nil: nothing. It is whole when every node is ready, one database
-// node is primary and the others stream from it, one of them synchronously, and every voter sees the same healthy quorum
-// of them all.
+// node is primary and the others stream from it, one of them synchronously, every voter sees the same healthy quorum of
+// them all, the search nodes are one cluster that is green, every Cinc Server answers, and one balancer holds the clients'
+// address.
 func Whole(all []NodeStatus) error {
 	var lacks []string
 	lack := func(format string, args ...any) { lacks = append(lacks, fmt.Sprintf(format, args...)) }
@@ -75,7 +76,9 @@ func Whole(all []NodeStatus) error {
 	if len(timelines) > 1 {
 		lack("the database nodes are not on one timeline")
 	}
-	lacks = append(lacks, quorumLacks(all)...)
+	for _, of := range []func([]NodeStatus) []string{quorumLacks, searchLacks, serviceLacks, balancerLacks} {
+		lacks = append(lacks, of(all)...)
+	}
 	if len(lacks) == 0 {
 		return nil
 	}

@@ -43,7 +43,7 @@ not whole.`,
 				}
 				err = printJSON(c.OutOrStdout(), report)
 			} else {
-				err = operate.Table(c.OutOrStdout(), all, time.Now())
+				err = operate.Table(c.OutOrStdout(), client.Cluster, all, time.Now())
 			}
 			if err == nil && lacks != nil {
 				err = errTold
