@@ -54,8 +54,13 @@ type boot struct {
 
 // Boot wires the machine into its cluster. It is safe to run again at any time: what is as it should be is left alone.
 func (a Agent) Boot(ctx context.Context) error {
+	release, err := awaitLock(ctx, lockFile)
+	if err != nil {
+		return err
+	}
+	defer release()
 	b := &boot{host: a.Host, report: newReporter(a.Host, a.Out)}
-	err := b.run(ctx)
+	err = b.run(ctx)
 	return errors.Join(err, b.report.finish(err))
 }
 
@@ -187,6 +192,9 @@ func (b *boot) apply(ctx context.Context) error {
 		}
 		var notYet *role.NotYet
 		if !errors.As(err, &notYet) {
+			if err == nil {
+				err = keepDecision(b.host, b.in.Joined)
+			}
 			return errors.Join(err, b.report.resume())
 		}
 		if err := b.wait(ctx, notYet.Reason, notYet.Hint); err != nil {

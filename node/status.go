@@ -112,14 +112,18 @@ func (r *reporter) say(format string, args ...any) {
 
 func (r *reporter) write() error {
 	r.status.Updated = time.Now().UTC().Truncate(time.Millisecond)
-	text, err := json.MarshalIndent(r.status, "", "  ")
+	return writeStatus(r.files, r.status)
+}
+
+func writeStatus(files step.Files, status cluster.Status) error {
+	text, err := json.MarshalIndent(status, "", "  ")
 	if err != nil {
 		return err
 	}
-	if err := r.files.Put("/run/cincbake", step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
+	if err := files.Put("/run/cincbake", step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
 		return err
 	}
-	return r.files.Put(StatusFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root", Content: append(text, '\n')})
+	return files.Put(StatusFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root", Content: append(text, '\n')})
 }
 
 // ReadStatus returns the status document of this boot. A document of another boot, and a missing one, say that the agent

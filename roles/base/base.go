@@ -83,6 +83,8 @@ func Bake(recipe cluster.Recipe) (step.Plan, error) {
 		unitFile(role.UnitBoot, bootUnit), enabled(role.UnitBoot, "the agent wires the machine at every boot"),
 		unitFile(role.UnitAgent, agentUnit),
 		unitFile(role.UnitScrub, scrubUnit), enabled(role.UnitScrub, "cloud-init's copies of the secrets go after the first boot"),
+		unitFile(role.UnitRefresh, refreshUnit), unitFile(role.UnitRefreshTimer, refreshTimer),
+		enabled(role.UnitRefreshTimer, "what changes around the machine reaches its programs within a minute"),
 	}
 	return append(plan, nftables.Bake()...), nil
 }

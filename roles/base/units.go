@@ -79,3 +79,30 @@ ExecStart=/usr/bin/cincbake-node scrub
 [Install]
 WantedBy=cloud-init.target
 `
+
+// refreshUnit has nothing to do while a boot goes on; the agent itself looks whether one does.
+const refreshUnit = `[Unit]
+Description=cincbake: let programs know what changed around this machine
+Documentation=https://github.com/cincbake/cincbake
+After=cincbake-boot.service
+
+[Service]
+Type=oneshot
+ExecStart=/usr/bin/cincbake-node refresh
+TimeoutStartSec=5min
+`
+
+// refreshTimer spreads the machines of a cluster: none that must restart a program for a change does so with the others.
+const refreshTimer = `[Unit]
+Description=cincbake: let programs know what changed around this machine, every minute
+Documentation=https://github.com/cincbake/cincbake
+
+[Timer]
+OnBootSec=2min
+OnUnitActiveSec=1min
+RandomizedDelaySec=10s
+AccuracySec=1s
+
+[Install]
+WantedBy=timers.target
+`

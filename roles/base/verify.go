@@ -163,6 +163,7 @@ func units() map[string]string {
 	return map[string]string{
 		role.UnitBoot:              "wires the machine",
 		role.UnitScrub:             "removes cloud-init's copies of secrets",
+		role.UnitRefreshTimer:      "keeps the machine's files true",
 		nftables.Unit:              "the firewall",
 		"ssh.service":              "for emergencies, by key; the firewall decides who reaches it",
 		"sshd-keygen.service":      "makes the machine's own host keys",

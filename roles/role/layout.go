@@ -23,6 +23,9 @@ const (
 	UnitBoot  = "cincbake-boot.service"
 	UnitAgent = "cincbake-agent.service"
 	UnitScrub = "cincbake-scrub.service"
+	// UnitRefresh is started by UnitRefreshTimer.
+	UnitRefresh      = "cincbake-refresh.service"
+	UnitRefreshTimer = "cincbake-refresh.timer"
 )
 
 // The packages' users get fixed numbers: a data disk outlives its image, and numbers given by the order of installation drift.

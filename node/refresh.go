@@ -1,0 +1,203 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/cinc"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// refreshDeadline bounds a refresh: whatever it waits for, the next one is soon.
+const refreshDeadline = 2 * time.Minute
+
+// unreadFile names the files that a refresh changed before it failed, one a line: what reads them has not been told yet.
+const unreadFile = "/run/cincbake/unread"
+
+// Refresh brings a ready machine's files up to what is true now, and lets programs read again what changed, and that alone.
+// Whatever needs others is a boot's: it joins nothing, waits for nothing, starts nothing that is down, and configures no
+// Cinc Server.
+func (a Agent) Refresh(ctx context.Context) error {
+	release, err := tryLock(lockFile)
+	if errors.Is(err, errBusy) {
+		newReporter(a.Host, a.Out).say("no refresh: %v", err)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer release()
+	facts, err := gather(a.Host)
+	if err != nil {
+		return err
+	}
+	return a.refresh(ctx, facts)
+}
+
+// refresh is Refresh with the lock in hand.
+func (a Agent) refresh(ctx context.Context, facts cluster.Facts) error {
+	out := newReporter(a.Host, a.Out)
+	status, err := ReadStatus(a.Host, facts.BootID)
+	if err != nil {
+		return err
+	}
+	if status.Result != cluster.ResultReady {
+		out.say("no refresh: this machine is %s in phase %s", status.Result, status.Phase)
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, refreshDeadline)
+	defer cancel()
+	failure := a.bringUpToDate(ctx, facts, out)
+	return errors.Join(failure, noteRefresh(a.Host, status, failure))
+}
+
+// noteRefresh tells in the status why the refresh failed. The result of the boot stays, and so does its time: whoever waits
+// for a boot waits for another time than it had before.
+func noteRefresh(files step.Files, status cluster.Status, failure error) error {
+	why := ""
+	if failure != nil {
+		why = failure.Error()
+	}
+	if why == status.Refresh {
+		return nil
+	}
+	status.Refresh = why
+	return writeStatus(files, status)
+}
+
+func (a Agent) bringUpToDate(ctx context.Context, facts cluster.Facts, out *reporter) error {
+	machine, err := Load(a.Host)
+	if err != nil {
+		return err
+	}
+	in := machine.inputs(facts, cluster.Observation{})
+	if in.Joined, err = keptDecision(a.Host); err != nil {
+		return err
+	}
+	if in, err = machine.look(ctx, a.Host, in); err != nil {
+		return err
+	}
+	if err := configuredStill(a.Host, in); err != nil {
+		return err
+	}
+	plan, err := machine.Role.Boot(in)
+	if err != nil {
+		return err
+	}
+	r := refresh{run: step.NewRun(a.Host), say: out.say}
+	if r.unread, err = unread(a.Host); err != nil {
+		return err
+	}
+	for _, path := range r.unread {
+		r.run.Touch(path)
+	}
+	return errors.Join(r.apply(ctx, plan), r.finish())
+}
+
+// configuredStill refuses to touch a Cinc Server that would have to be configured anew: API nodes do so one at a time, under
+// a lock that a boot takes.
+func configuredStill(files step.Files, in role.Inputs) error {
+	if in.Self.Role != cluster.RoleAPI && in.Self.Role != cluster.RoleStandalone {
+		return nil
+	}
+	if same, err := cinc.Configured(files, in); same || err != nil {
+		return err
+	}
+	return errors.New("the settings of Cinc Server are new, and only a boot configures it: systemctl restart " + role.UnitBoot)
+}
+
+// refresh is one application of a plan to a machine that is through.
+type refresh struct {
+	run    *step.Run
+	say    func(string, ...any)
+	unread []string // files that changed, until everything was told
+}
+
+// apply goes through the steps that concern this machine alone. It stops at the first that fails: what comes after may rest
+// on it, such as a reload on a configuration that its program refuses.
+func (r *refresh) apply(ctx context.Context, plan step.Plan) error {
+	var down []string
+	for _, s := range plan {
+		if !local(s.Action) {
+			continue
+		}
+		done, err := s.Action.Check(ctx, r.run)
+		if err == nil && !done {
+			if unit, ok := s.Action.(step.Unit); ok && unit.State == step.Started {
+				var runs bool
+				if runs, err = active(ctx, r.run, unit.Name); err == nil && !runs {
+					down = append(down, unit.Name)
+					continue
+				}
+			}
+			if err == nil {
+				err = r.do(ctx, s)
+			}
+		}
+		if err != nil {
+			return &step.Error{Step: s, Err: err}
+		}
+	}
+	r.unread = nil
+	if len(down) > 0 {
+		return fmt.Errorf("not running: %s", strings.Join(down, ", "))
+	}
+	return nil
+}
+
+func (r *refresh) do(ctx context.Context, s step.Step) error {
+	if file, ok := s.Action.(step.File); ok && !slices.Contains(r.unread, file.Path) {
+		r.unread = append(r.unread, file.Path)
+	}
+	if exec, ok := s.Action.(step.Exec); !ok || exec.Done == nil { // a check that fails is told as the error
+		r.say("refresh: %s", s.Title)
+	}
+	return s.Action.Apply(ctx, r.run)
+}
+
+// finish keeps, for the next refresh, what nobody was told, or forgets what the one before kept.
+func (r *refresh) finish() error {
+	if len(r.unread) == 0 {
+		return r.run.Remove(unreadFile)
+	}
+	return r.run.Put(unreadFile, step.Entry{
+		Kind: step.KindFile, Mode: 0o600, Owner: "root", Group: "root", Content: []byte(strings.Join(r.unread, "\n") + "\n"),
+	})
+}
+
+func unread(files step.Files) ([]string, error) {
+	text, err := read(files, unreadFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return strings.Fields(string(text)), err
+}
+
+// local tells whether an action changes files and programs of this machine only, which is what the step package's own do.
+// The roles' own actions wait for others, or change what is shared: two machines of different age would undo each other's
+// change every minute.
+func local(action step.Action) bool {
+	switch action.(type) {
+	case step.File, step.Directory, step.Symlink, step.Absent, step.Exec, step.Unit:
+		return true
+	}
+	return false
+}
+
+// active tells whether a unit runs. What is down stays down: systemd starts it again, or a boot, which looks first whether
+// its data is what it should be.
+func active(ctx context.Context, host step.Runner, unit string) (bool, error) {
+	_, err := host.Run(ctx, step.Command{Argv: []string{"systemctl", "is-active", "--quiet", unit}})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+		return false, nil
+	}
+	return err == nil, err
+}
