@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -22,8 +23,9 @@ import (
 
 // How long a node may take to answer. A node that is off answers nothing at all, and must not hold up the others.
 const (
-	askDeadline   = 4 * time.Second
-	orderDeadline = 90 * time.Second
+	askDeadline     = 4 * time.Second
+	orderDeadline   = 90 * time.Second
+	connectDeadline = 250 * time.Millisecond // where there may be no node
 )
 
 // mostBytes is the most that an answer may have.
@@ -48,22 +50,68 @@ type NodeStatus struct {
 func (s NodeStatus) Answered() bool { return s.Error == "" }
 
 // Status asks every node at once and returns them in the cluster's order. A node that does not answer is no error: it is
-// part of how the cluster is.
+// part of how the cluster is. API nodes that were added from the pool follow the cluster's own; an address of the pool where
+// nobody answers is just not taken.
 func (c Client) Status(ctx context.Context) []NodeStatus {
 	ctx, cancel := context.WithTimeout(ctx, askDeadline)
 	defer cancel()
-	all := make([]NodeStatus, len(c.Cluster.Nodes))
+	nodes, spare := c.Cluster.Nodes, c.spares()
+	all, added := make([]NodeStatus, len(nodes)), make([]NodeStatus, len(spare))
 	var asking sync.WaitGroup
-	for i, node := range c.Cluster.Nodes {
-		asking.Go(func() {
-			all[i].Node = node
-			if err := c.call(ctx, node, http.MethodGet, "/v1/status", nil, &all[i].Status); err != nil {
-				all[i].Error = err.Error()
-			}
-		})
+	for i, node := range nodes {
+		asking.Go(func() { all[i] = c.ask(ctx, node) })
+	}
+	for i, node := range spare {
+		asking.Go(func() { added[i] = c.briefly().ask(ctx, node) })
 	}
 	asking.Wait()
-	return all
+	added = slices.DeleteFunc(added, func(s NodeStatus) bool { return !s.Answered() })
+	last := len(all)
+	for i, node := range nodes {
+		if node.Role == cluster.RoleAPI {
+			last = i + 1
+		}
+	}
+	return slices.Insert(all, last, added...)
+}
+
+func (c Client) ask(ctx context.Context, node cluster.Node) NodeStatus {
+	s := NodeStatus{Node: node}
+	if err := c.call(ctx, node, http.MethodGet, "/v1/status", nil, &s.Status); err != nil {
+		s.Error = err.Error()
+	}
+	return s
+}
+
+// spares are the API nodes of the pool that the cluster does not count on. On AWS nobody knows where they would be.
+func (c Client) spares() []cluster.Node {
+	if c.Cluster.API == nil || c.Cluster.Platform != cluster.OnPrem {
+		return nil
+	}
+	var spare []cluster.Node
+	for slot := range c.Cluster.API.Pool {
+		node, err := c.Cluster.PoolNode(slot + 1)
+		counted := slices.ContainsFunc(c.Cluster.Nodes, func(n cluster.Node) bool { return n.Address == node.Address })
+		if err == nil && !counted {
+			spare = append(spare, node)
+		}
+	}
+	return spare
+}
+
+// briefly is the client with little patience for a machine that may not be there: it must connect soon, and may then take
+// its time to answer.
+func (c Client) briefly() Client {
+	dial := c.Dial
+	if dial == nil {
+		dial = new(net.Dialer).DialContext
+	}
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		ctx, cancel := context.WithTimeout(ctx, connectDeadline)
+		defer cancel()
+		return dial(ctx, network, address)
+	}
+	return c
 }
 
 // Observation returns what a node tells its peers about what it holds.

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -39,13 +40,18 @@ func testCluster() *cluster.Resolved {
 // under their real addresses. A node without a handler is off.
 func agents(t *testing.T, handlers map[string]http.Handler) Client {
 	t.Helper()
-	c := testCluster()
+	return agentsOf(t, testCluster(), handlers)
+}
+
+// agentsOf serves the endpoints of another cluster, and of its pool.
+func agentsOf(t *testing.T, c *cluster.Resolved, handlers map[string]http.Handler) Client {
+	t.Helper()
 	bundle, err := secrets.Generate(c, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
 	listeners := map[string]string{}
-	for _, node := range c.Nodes {
+	for _, node := range append(slices.Clone(c.Nodes), Client{Cluster: c}.spares()...) {
 		handler, on := handlers[node.Name]
 		if !on {
 			continue
@@ -118,6 +124,51 @@ func TestStatusAsksEveryNode(t *testing.T) {
 	}
 	if name, err := c.Primary(t.Context()); name != "postgres-1" || err != nil {
 		t.Errorf("primary is %q: %v", name, err)
+	}
+}
+
+func TestStatusFindsWhatWasAddedFromThePool(t *testing.T) {
+	r := testCluster()
+	pool := []netip.Addr{netip.MustParseAddr("10.20.0.21"), netip.MustParseAddr("10.20.0.22"), netip.MustParseAddr("10.20.0.23"), netip.MustParseAddr("10.20.0.24")}
+	r.API = &cluster.API{Pool: pool}
+	r.Nodes = append([]cluster.Node{{Name: "api-1", Role: cluster.RoleAPI, Slot: 1, Address: pool[0]}}, r.Nodes...)
+	pong := cluster.Status{Result: cluster.ResultReady, Service: &cluster.Service{Status: "pong"}}
+	c := agentsOf(t, r, map[string]http.Handler{
+		"api-1": saying(pong), "api-3": saying(pong), "postgres-1": saying(ready(primary())), "postgres-2": saying(ready(standby())), "heartbeat-1": saying(ready(nil)),
+	})
+	dial := c.Dial
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "10.20.0.22:9440" || address == "10.20.0.24:9440" { // no machine: packets get lost
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+		return dial(ctx, network, address)
+	}
+	names := func() (names []string) {
+		for _, s := range c.Status(t.Context()) {
+			if !s.Answered() {
+				t.Error(s.Error)
+			}
+			names = append(names, s.Node.Name)
+		}
+		return names
+	}
+	began := time.Now()
+	if diff := cmp.Diff([]string{"api-1", "api-3", "postgres-1", "postgres-2", "heartbeat-1"}, names()); diff != "" {
+		t.Error(diff)
+	}
+	if took := time.Since(began); took > askDeadline/2 {
+		t.Errorf("addresses without a machine held it up for %v", took)
+	}
+
+	// A standalone server's only address is its own, and on AWS addresses are found otherwise.
+	r.API.Pool, r.Nodes[0].Name, r.Nodes[0].Role = pool[:1], "standalone-1", cluster.RoleStandalone
+	if spare := c.spares(); len(spare) > 0 {
+		t.Errorf("a standalone server has spares: %v", spare)
+	}
+	r.API.Pool, r.Platform = pool, cluster.AWS
+	if spare := c.spares(); len(spare) > 0 {
+		t.Errorf("on AWS: %v", spare)
 	}
 }
 
