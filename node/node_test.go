@@ -347,6 +347,7 @@ func TestEndpointAdmits(t *testing.T) {
 		{"a peer observes", peerClient, "GET", "/v1/observation", 200},
 		{"the operator observes", operator, "GET", "/v1/observation", 200},
 		{"a peer asks for the status", peerClient, "GET", "/v1/status", 403},
+		{"a peer asks the doctor", peerClient, "GET", "/v1/doctor", 403},
 		{"a peer orders a switchover", peerClient, "POST", "/v1/switchover", 403},
 		{"a peer orders a rescue", peerClient, "POST", "/v1/rescue/etcd", 403},
 		{"a peer orders a rescue of the search", peerClient, "POST", "/v1/rescue/opensearch", 403},

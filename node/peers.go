@@ -45,8 +45,7 @@ func observe(ctx context.Context, client *http.Client, n cluster.Node, into *clu
 	if !n.Address.IsValid() {
 		return fmt.Errorf("no machine called %s is found", n.Name)
 	}
-	url := fmt.Sprintf("https://%s:%d/v1/observation", n.Address, cluster.PortAgent)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, observationURL(n), nil)
 	if err != nil {
 		return err
 	}
@@ -69,4 +68,8 @@ func observe(ctx context.Context, client *http.Client, n cluster.Node, into *clu
 		return fmt.Errorf("%s answered as %s", n.Address, into.Node)
 	}
 	return nil
+}
+
+func observationURL(n cluster.Node) string {
+	return fmt.Sprintf("https://%s:%d/v1/observation", n.Address, cluster.PortAgent)
 }

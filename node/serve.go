@@ -135,6 +135,7 @@ func (e *endpoint) routes() http.Handler {
 	}
 	route("GET /v1/observation", anyMember, func(*http.Request) (any, error) { return e.machine.Observe(e.host) })
 	route("GET /v1/status", operatorOnly, func(r *http.Request) (any, error) { return e.status(r.Context()) })
+	route("GET /v1/doctor", operatorOnly, e.doctor)
 	route("POST /v1/switchover", operatorOnly, e.switchover)
 	route("POST /v1/rescue/etcd", operatorOnly, e.rescueEtcd)
 	route("POST /v1/rescue/opensearch", operatorOnly, e.rescueOpenSearch)

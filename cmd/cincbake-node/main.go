@@ -43,6 +43,8 @@ on a booted machine:
   scrub     remove cloud-init's copies of secrets (cincbake-scrub.service)
   reindex   fill the search index anew (ordered by cincbake reindex)
   status    print where the boot stands, as JSON
+  doctor [-o json]
+            look the machine over; it ends with 1 when something is not well
 
   version   print the agent's version
 
@@ -105,6 +107,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 			return err
 		}
 		return encode(stdout, status)
+	case "doctor":
+		return examine(ctx, agent, rest, stderr)
 	case "version":
 		_, err := fmt.Fprintln(stdout, version)
 		return err
@@ -114,6 +118,37 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	default:
 		return fmt.Errorf("no command %q: %w", command, errUsage)
 	}
+}
+
+// errIll ends the doctor when something is not well.
+var errIll = errors.New("something is not well")
+
+func examine(ctx context.Context, agent node.Agent, args []string, stderr io.Writer) error {
+	flags := flag.NewFlagSet("doctor", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	form := flags.String("o", "text", "text or json")
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || *form != "text" && *form != "json" {
+		return errUsage
+	}
+	findings, err := agent.Doctor(ctx)
+	if err != nil {
+		return err
+	}
+	if *form == "json" {
+		err = encode(agent.Out, findings)
+	}
+	for _, f := range findings {
+		if *form == "text" {
+			fmt.Fprintf(agent.Out, "%-4s  %s: %s\n", f.Mark(), f.Check, f.Detail) //nolint:errcheck // nobody reads it
+			if f.Hint != "" {
+				fmt.Fprintf(agent.Out, "      → %s\n", f.Hint) //nolint:errcheck // as above
+			}
+		}
+		if !f.OK && err == nil {
+			err = errIll
+		}
+	}
+	return err
 }
 
 // build runs the commands of a bake, which all start from a recipe.

@@ -1,0 +1,312 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/roles/role"
+	"github.com/cincbake/cincbake/step"
+)
+
+// What the doctor calls ill.
+const (
+	leastFree     = 5 // per cent of a file system
+	mostOffset    = 5 * time.Second
+	leastLifetime = 7 * 24 * time.Hour
+	warnLifetime  = 30 * 24 * time.Hour
+)
+
+// probeTime bounds each probe of the doctor's: what is well answers within milliseconds.
+const probeTime = 10 * time.Second
+
+// Doctor looks the machine over, without changing anything about it.
+func (a Agent) Doctor(ctx context.Context) ([]cluster.Finding, error) {
+	machine, err := Load(a.Host)
+	if err != nil {
+		return nil, err
+	}
+	facts, err := gather(a.Host)
+	if err != nil {
+		return nil, err
+	}
+	d := doctor{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{}), now: time.Now(), free: freePercent}
+	return d.examine(ctx)
+}
+
+// doctor is one examination.
+type doctor struct {
+	host    step.Host
+	machine Machine
+	in      role.Inputs
+	now     time.Time
+	free    func(dir string) (percent int, err error)
+}
+
+// examine makes every check, in the order in which a person would look.
+func (d doctor) examine(ctx context.Context) ([]cluster.Finding, error) {
+	var err error
+	if d.in, err = discover(ctx, d.machine.discovery(), d.in); err != nil {
+		return nil, err
+	}
+	if d.in.Peers, err = askPeers(ctx, d.in); err != nil {
+		return nil, err
+	}
+	status, err := ReadStatus(d.host, d.in.Facts.BootID)
+	if err != nil {
+		return nil, err
+	}
+	findings := []cluster.Finding{bootEnded(status), refreshed(status), d.address()}
+	for _, dir := range []string{"/", role.DataDir} {
+		findings = append(findings, d.space(dir))
+	}
+	clock, err := d.clock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	findings = append(findings, clock, d.certificate(), d.units(ctx), d.digest())
+	return append(findings, d.probes(ctx, status)...), nil
+}
+
+func bootEnded(s cluster.Status) cluster.Finding {
+	f := cluster.Finding{Check: "boot", OK: s.Result == cluster.ResultReady, Detail: fmt.Sprintf("%s in phase %s", s.Result, s.Phase), Hint: s.Hint}
+	if f.OK {
+		f.Detail = "ready"
+	}
+	if s.Reason != "" {
+		f.Detail += ": " + s.Reason
+	}
+	return f
+}
+
+func refreshed(s cluster.Status) cluster.Finding {
+	if s.Refresh == "" {
+		return cluster.Finding{Check: "refresh", OK: true, Detail: "nothing to tell"}
+	}
+	return cluster.Finding{Check: "refresh", Detail: s.Refresh, Hint: "journalctl -u " + role.UnitRefresh}
+}
+
+func (d doctor) address() cluster.Finding {
+	own := d.in.Self.Address
+	f := cluster.Finding{
+		Check: "address", OK: slices.Contains(d.in.Facts.Addresses, own), Detail: fmt.Sprintf("%s; this machine has %s", own, addressList(d.in.Facts.Addresses)),
+	}
+	return withHint(f, "is network.interface the name of its network card? see: networkctl")
+}
+
+func addressList(list []netip.Addr) string {
+	var names []string
+	for _, a := range list {
+		names = append(names, a.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// space counts what a program without root's privileges may still write.
+func (d doctor) space(dir string) cluster.Finding {
+	f := cluster.Finding{Check: "space on " + dir}
+	free, err := d.free(dir)
+	if err != nil {
+		f.Detail = err.Error()
+	} else {
+		f.OK, f.Detail = free >= leastFree, fmt.Sprintf("%d %% free", free)
+	}
+	return withHint(f, "find what fills it (du -x "+dir+"), or give the machine a larger disk: a full one stops the database")
+}
+
+func freePercent(dir string) (int, error) {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("%s: %w", dir, err)
+	}
+	if s.Blocks == 0 {
+		return 100, nil // a file system without blocks of its own has no end
+	}
+	return int(s.Bavail * 100 / s.Blocks), nil //nolint:gosec // at most 100
+}
+
+// clock compares this machine's clock with those that its peers' agents answer with, to the second that HTTP tells.
+func (d doctor) clock(ctx context.Context) (cluster.Finding, error) {
+	offsets, err := d.offsets(ctx)
+	return judgeClock(offsets), err
+}
+
+func judgeClock(offsets map[string]time.Duration) cluster.Finding {
+	f := cluster.Finding{Check: "clock", OK: true}
+	if len(offsets) == 0 {
+		f.Detail = "no peer answered, so it is not compared"
+		return f
+	}
+	var told []string
+	for name, offset := range offsets {
+		told = append(told, fmt.Sprintf("%s %+.0f s", name, offset.Seconds()))
+		f.OK = f.OK && offset.Abs() <= mostOffset
+	}
+	slices.Sort(told)
+	f.Detail = "peers are ahead by: " + strings.Join(told, ", ")
+	return withHint(f, "chronyc tracking; are the servers of network.ntp reached? one that is far from all peers is itself wrong")
+}
+
+// offsets is how far the clock of each peer that answers is ahead of this machine's.
+func (d doctor) offsets(ctx context.Context) (map[string]time.Duration, error) {
+	tls, err := d.in.Secrets.ClientTLS()
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}
+	var asking sync.WaitGroup
+	var mu sync.Mutex
+	offsets := map[string]time.Duration{}
+	for _, n := range d.in.Cluster.Nodes {
+		if n.Name == d.in.Self.Name || !n.Address.IsValid() {
+			continue
+		}
+		asking.Go(func() {
+			offset, err := offset(ctx, client, n)
+			if err != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			offsets[n.Name] = offset
+		})
+	}
+	asking.Wait()
+	return offsets, nil
+}
+
+func offset(ctx context.Context, client *http.Client, n cluster.Node) (time.Duration, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, observationURL(n), nil)
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	response, err := client.Do(request)
+	if err != nil {
+		return 0, err
+	}
+	_ = response.Body.Close()
+	took := time.Since(began)
+	date, err := http.ParseTime(response.Header.Get("Date"))
+	if err != nil {
+		return 0, err
+	}
+	// The header drops the fraction: on average half a second.
+	return date.Add(500 * time.Millisecond).Sub(began.Add(took / 2)).Round(time.Second), nil
+}
+
+func (d doctor) certificate() cluster.Finding {
+	f := cluster.Finding{Check: "certificate"}
+	certificate, err := d.in.Secrets.Leaf.X509()
+	if err != nil {
+		f.Detail = err.Error()
+		return withHint(f, "render the machine's seed again")
+	}
+	left := certificate.NotAfter.Sub(d.now)
+	f.OK, f.Detail = left >= leastLifetime, fmt.Sprintf("ends in %d days, on %s", int(left.Hours()/24), certificate.NotAfter.UTC().Format(time.DateOnly))
+	if left < warnLifetime {
+		f.Hint = "cincbake secrets rotate leaves --apply"
+	}
+	return f
+}
+
+// units asks systemd for what failed.
+func (d doctor) units(ctx context.Context) cluster.Finding {
+	f := cluster.Finding{Check: "units"}
+	out, err := d.host.Run(ctx, step.Command{Argv: []string{"systemctl", "list-units", "--state=failed", "--plain", "--no-legend", "--full"}})
+	if err != nil {
+		f.Detail = err.Error()
+		return withHint(f, "systemctl status")
+	}
+	var failed []string
+	for row := range strings.Lines(string(out.Stdout)) {
+		if name, _, _ := strings.Cut(strings.TrimSpace(row), " "); name != "" {
+			failed = append(failed, name)
+		}
+	}
+	if len(failed) == 0 {
+		f.OK, f.Detail = true, "none failed"
+		return f
+	}
+	f.Detail = "failed: " + strings.Join(failed, ", ")
+	return withHint(f, "journalctl -u "+failed[0])
+}
+
+// digest looks for what tells which image this is.
+func (d doctor) digest() cluster.Finding {
+	f := cluster.Finding{Check: "image"}
+	text, err := read(d.host, role.ContentDigestFile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		f.Detail = role.ContentDigestFile + " is missing"
+	case err != nil:
+		f.Detail = err.Error()
+	default:
+		f.OK, f.Detail = true, strings.TrimSpace(string(text))
+	}
+	return withHint(f, "the image was never sealed: replace the machine by one of cincbake bake")
+}
+
+// probes runs the role's readiness probes, each once. Before the boot is through with them the first one to fail ends them,
+// and before it has come to them none is tried: a probe may rest on those before it, and the spec's own program, which is
+// the last one, must not run early.
+func (d doctor) probes(ctx context.Context, status cluster.Status) []cluster.Finding {
+	if status.Result != cluster.ResultReady && status.Phase != "ready" {
+		return nil
+	}
+	var findings []cluster.Finding
+	for _, probe := range d.machine.Role.Ready(d.in) {
+		f := cluster.Finding{Check: probe.Title, OK: true, Detail: "holds"}
+		if err := d.once(ctx, probe); err != nil {
+			f.OK, f.Detail, f.Hint = false, err.Error(), probe.Hint
+			var notYet *role.NotYet
+			var refusal *role.Refusal
+			switch {
+			case errors.As(err, &notYet):
+				f.Hint = notYet.Hint
+			case errors.As(err, &refusal):
+				f.Hint = refusal.Hint
+			}
+		}
+		findings = append(findings, f)
+		if !f.OK && status.Result != cluster.ResultReady {
+			break
+		}
+	}
+	return findings
+}
+
+func (d doctor) once(ctx context.Context, probe role.Probe) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTime)
+	defer cancel()
+	return probe.Run(ctx, d.host)
+}
+
+// withHint adds the hint to what is not well.
+func withHint(f cluster.Finding, hint string) cluster.Finding {
+	if !f.OK {
+		f.Hint = hint
+	}
+	return f
+}
+
+// doctor is GET /v1/doctor.
+func (e *endpoint) doctor(r *http.Request) (any, error) {
+	facts, err := gather(e.host)
+	if err != nil {
+		return nil, err
+	}
+	in := e.in
+	in.Facts = facts
+	d := doctor{host: e.host, machine: e.machine, in: in, now: time.Now(), free: freePercent}
+	return d.examine(r.Context())
+}
