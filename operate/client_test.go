@@ -367,9 +367,11 @@ func TestTable(t *testing.T) {
 		want string
 	}{
 		{"whole", []NodeStatus{
-			whole[0], whole[1], whole[2], whole[3],
-			{Node: c.Nodes[0], Status: ready(primary())}, {Node: c.Nodes[1], Status: sync}, {Node: c.Nodes[2], Status: ready(nil)},
-			whole[4], whole[5],
+			whole[lb1], whole[lb2], whole[api1], whole[api2],
+			{Node: c.Nodes[0], Status: ready(primary())},
+			{Node: c.Nodes[1], Status: sync},
+			{Node: c.Nodes[2], Status: ready(nil)},
+			whole[search1], whole[search2],
 		}, `
 NODE          ADDRESS          RESULT  PHASE  STATE                   ETCD      CERT
 lb-1          10.20.0.11       ready   ready  holds 10.20.0.10, 2 up  -         -
