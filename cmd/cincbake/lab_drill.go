@@ -4,21 +4,29 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/lab"
 	"github.com/cincbake/cincbake/lab/drill"
 	"github.com/cincbake/cincbake/operate"
 )
+
+// databasePrograms are what the drill kills when it is told no more than to kill.
+func databasePrograms() []string { return []string{"patroni", "postgres"} }
 
 // faults are what a drill can strike with, by name.
 func faults(l *lab.Lab, client operate.Client) []drill.Fault {
 	return []drill.Fault{
 		drill.PowerOff(l),
 		drill.Shutdown(l),
-		drill.Kill(l, "patroni", "postgres"),
+		drill.Kill(l, databasePrograms()...),
 		drill.Replace(l),
+		drill.Partition(l),
+		drill.Freeze(l),
+		drill.Fill(l),
 		drill.Switchover(func(ctx context.Context) error {
 			_, err := client.Switchover(ctx, "")
 			return err
@@ -34,17 +42,23 @@ func faultNames() []string {
 	return names
 }
 
+// drillFlags say what a drill does.
+type drillFlags struct {
+	spec         specFlag
+	output       outputFlag
+	node         string
+	runs         int
+	suite        string
+	report       string
+	organization string
+	dryRun       bool
+}
+
 func newLabDrill() *cobra.Command {
-	var (
-		spec   specFlag
-		output outputFlag
-		node   string
-		runs   int
-		dryRun bool
-	)
+	var flags drillFlags
 	c := &cobra.Command{
-		Use:   "drill FAULT",
-		Short: "Strike a machine while clients write, and measure what they notice",
+		Use:   "drill [FAULT]",
+		Short: "Strike machines while clients work, and measure what they notice",
 		Long: `Drill writes to the cluster as its clients do, strikes a machine (the primary, unless another is named), waits until the cluster
 is whole again, and tells for how long no write was acknowledged and how many acknowledged writes are lost. It ends with
 exit code 1 when one is.
@@ -53,71 +67,147 @@ exit code 1 when one is.
   shutdown     stop it in good order, and start it again
   kill         kill PostgreSQL and Patroni at once
   replace      boot a new machine with an empty disk in its place
-  switchover   move the primary, planned`,
-		Example:   "  cincbake lab drill power-off\n  cincbake lab drill power-off --runs 5 -o json\n  cincbake lab drill replace --node postgres-2",
-		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+  partition    cut it off from all others, and heal that
+  freeze       stop it where it is, and let it go on
+  fill         leave no room on its data disk, and give that back
+  switchover   move the primary, planned
+
+With --suite it makes a whole list of strikes, on machines of every role, with one fault or two, while SQL writers, signed
+Chef API writers and readers work. A strike that fails its checks is recorded, and the drill goes on. With --report it leaves
+drill.json, drill.txt and drill.html, a page with the timeline of every strike, in a folder.`,
+		Example: `  cincbake lab drill power-off
+  cincbake lab drill power-off --runs 5 -o json
+  cincbake lab drill replace --node postgres-2
+  cincbake lab drill --suite reduced --report drill-report`,
+		Args: func(c *cobra.Command, args []string) error {
+			if flags.suite != "" {
+				return cobra.NoArgs(c, args)
+			}
+			return cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs)(c, args)
+		},
 		ValidArgs: faultNames(),
 		RunE: func(c *cobra.Command, args []string) error {
-			d, err := newDrill(spec, args[0])
-			if err != nil {
-				return err
-			}
-			if d.Node, d.Runs = node, runs; dryRun {
-				target := node
-				if node == "" {
-					target = "the primary"
-				}
-				fmt.Fprintf(c.ErrOrStderr(), "would strike %s: %s\n", target, args[0])
-				return nil
-			}
-			report, err := d.Run(c.Context(), func(r drill.Result) {
-				if !output.json() {
-					_ = r.WriteText(c.OutOrStdout())
-				}
-			})
 			switch {
-			case err != nil:
-				return err
-			case output.json():
-				err = printJSON(c.OutOrStdout(), report)
-			case runs > 1:
-				err = report.WriteText(c.OutOrStdout())
+			case flags.suite != "" && (flags.node != "" || c.Flags().Changed("runs")):
+				return exit.Errorf(exit.Invalid, "a suite says itself whom it strikes, and how often: leave --node and --runs out")
+			case flags.suite != "":
+				suite, err := drill.SuiteCalled(flags.suite)
+				if err != nil {
+					return err
+				}
+				return flags.series(c, suite)
+			case flags.report != "":
+				target := flags.node
+				if target == "" {
+					target = "primary"
+				}
+				return flags.series(c, drill.Single(args[0], target, flags.runs, databasePrograms()...))
+			default:
+				return flags.single(c, args[0])
 			}
-			if err == nil && report.Lost > 0 {
-				err = fmt.Errorf("%d acknowledged writes are lost", report.Lost)
-			}
-			return err
 		},
 	}
-	spec.register(c)
-	output.register(c)
-	c.Flags().StringVar(&node, "node", "", "the machine to strike (default: the primary)")
-	c.Flags().IntVar(&runs, "runs", 1, "how often")
-	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be struck")
+	flags.spec.register(c)
+	flags.output.register(c)
+	c.Flags().StringVar(&flags.node, "node", "", "the machine to strike (default: the primary)")
+	c.Flags().IntVar(&flags.runs, "runs", 1, "how often")
+	c.Flags().StringVar(&flags.suite, "suite", "", "make a list of strikes: "+strings.Join(drill.SuiteNames(), " or "))
+	c.Flags().StringVar(&flags.report, "report", "", "write the report into this folder")
+	c.Flags().StringVar(&flags.organization, "organization", "", "the organization that Chef API clients work in; empty for a server that has none")
+	c.Flags().BoolVar(&flags.dryRun, "dry-run", false, "say what would be struck")
+	_ = c.RegisterFlagCompletionFunc("suite", cobra.FixedCompletions(drill.SuiteNames(), cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("node", func(c *cobra.Command, _ []string, start string) ([]string, cobra.ShellCompDirective) {
+		return flags.spec.completeMachines(c, nil, start)
+	})
+	_ = c.MarkFlagDirname("report")
 	return c
 }
 
-// newDrill returns a drill of the lab's cluster with the fault of that name, which is one of faultNames.
-func newDrill(flag specFlag, name string) (drill.Drill, error) {
-	spec, resolved, err := flag.load()
+// single strikes with one fault, while SQL writers write.
+func (f *drillFlags) single(c *cobra.Command, fault string) error {
+	b, err := f.open()
 	if err != nil {
-		return drill.Drill{}, err
+		return err
 	}
-	bundle, err := loadBundle(spec.SecretsPath(), resolved)
+	if f.dryRun {
+		target := f.node
+		if target == "" {
+			target = "the primary"
+		}
+		fmt.Fprintf(c.ErrOrStderr(), "would strike %s: %s\n", target, fault)
+		return nil
+	}
+	d := drill.Drill{
+		Cluster: b.client, Store: b.postgres(), Node: f.node, Runs: f.runs,
+		Fault: faults(b.lab, b.client)[slices.Index(faultNames(), fault)],
+	}
+	report, err := d.Run(c.Context(), func(r drill.Result) {
+		if !f.output.json() {
+			_ = r.WriteText(c.OutOrStdout())
+		}
+	})
+	switch {
+	case err != nil:
+		return err
+	case f.output.json():
+		err = printJSON(c.OutOrStdout(), report)
+	case f.runs > 1:
+		err = report.WriteText(c.OutOrStdout())
+	}
+	if err == nil && report.Lost > 0 {
+		err = fmt.Errorf("%d acknowledged writes are lost", report.Lost)
+	}
+	return err
+}
+
+// series makes a suite's strikes, while all kinds of clients work.
+func (f *drillFlags) series(c *cobra.Command, suite drill.Suite) error {
+	if f.dryRun {
+		for _, s := range suite.Strikes {
+			fmt.Fprintf(c.ErrOrStderr(), "would strike %d times: %s\n", s.Runs, s.Name)
+		}
+		return nil
+	}
+	b, err := f.open()
 	if err != nil {
-		return drill.Drill{}, err
+		return err
 	}
-	l, err := openLab(resolved)
+	configuration, err := b.configuration(c.Context())
 	if err != nil {
-		return drill.Drill{}, err
+		return err
 	}
-	client, err := labClient(l, resolved, bundle)
-	if err != nil {
-		return drill.Drill{}, err
+	progress := newProgress(c.ErrOrStderr())
+	series := drill.Series{
+		Suite: suite, Cluster: b.cluster, Site: site{b.client}, Machines: b.lab, Traffic: b.traffic(f.organization), Configuration: configuration,
+		Heard: func(s drill.Struck, o drill.Outcome) error {
+			progress.say(fmt.Sprintf("%d of %d", s.Number, o.Planned), s.Summary())
+			return f.save(o) // what there is survives whatever comes next
+		},
 	}
-	return drill.Drill{
-		Cluster: client,
-		Store:   &drill.Postgres{Cluster: resolved, CA: bundle.CA.Certificate, Password: bundle.Postgres.Owner, Dial: l.Dial},
-		Fault:   faults(l, client)[slices.Index(faultNames(), name)],
-	}, nil
+	out, err := series.Run(c.Context())
+	if saved := f.save(out); err == nil {
+		err = saved
+	}
+	var printed error
+	if f.output.json() {
+		printed = out.WriteJSON(c.OutOrStdout())
+	} else {
+		printed = out.WriteText(c.OutOrStdout())
+	}
+	switch {
+	case err != nil:
+		return err
+	case printed != nil:
+		return printed
+	case !out.OK():
+		return fmt.Errorf("the drill found something wrong: %s", out.Verdict())
+	}
+	return nil
+}
+
+func (f *drillFlags) save(o drill.Outcome) error {
+	if f.report == "" {
+		return nil
+	}
+	return o.Save(f.report)
 }

@@ -9,6 +9,8 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
@@ -93,6 +95,7 @@ func served(t *testing.T, path, root string) (*Chef, *fakeChef) {
 	}
 	f := &fakeChef{t: t, root: root, items: map[string]map[string]any{}}
 	server := httptest.NewUnstartedServer(f)
+	server.Config.ErrorLog = log.New(io.Discard, "", 0)
 	certificate, pemText := selfSigned(t, c.Domain)
 	server.TLS = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}}
 	server.StartTLS()

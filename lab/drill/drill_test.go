@@ -22,7 +22,8 @@ type fakeDatabase struct {
 	// hangs makes writes hang until their caller gives up, as on a connection to a dead machine; refuses makes new
 	// connections fail at once.
 	hangs, refuses bool
-	forgets        int // how many of the rows to come it acknowledges but does not keep
+	ended          chan struct{} // ends the writes that hang, as a router does; nil: nobody does
+	forgets        int           // how many of the rows to come it acknowledges but does not keep
 }
 
 func (f *fakeDatabase) Prepare(context.Context) error {
@@ -41,11 +42,15 @@ func (f *fakeDatabase) Open(context.Context, int) (Session, error) {
 
 func (f *fakeDatabase) Write(ctx context.Context, row Row) error {
 	f.mu.Lock()
-	hangs := f.hangs
+	hangs, ended := f.hangs, f.ended
 	f.mu.Unlock()
 	if hangs {
-		<-ctx.Done()
-		return ctx.Err()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-ended:
+			return errors.New("connection reset")
+		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
