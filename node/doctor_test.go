@@ -3,216 +3,158 @@ package node
 import (
 	"context"
 	"errors"
-	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
-// probed is a role whose probes are given.
-type probed struct {
-	role.Role
-	probes []role.Probe
-}
-
-func (p probed) Ready(role.Inputs) []role.Probe { return p.probes }
-
-// healthy is a doctor at a machine that lacks nothing.
-func healthy(t *testing.T) (*doctor, *step.Recorder) {
+// patient is a machine that is well, as far as the test does not make it ill. Nobody answers it.
+func patient(t *testing.T) (doctor, *through) {
 	t.Helper()
-	host, _, _ := seeded(t, "postgres-1")
-	machine, err := Load(host)
+	m := booted(t, "heartbeat-1")
+	m.Entries[role.ContentDigestFile] = step.Entry{Kind: step.KindFile, Content: []byte("sha256:abc\n")}
+	machine, err := Load(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	machine.Role = probed{machine.Role, []role.Probe{{Title: "database", Hint: "look at it", Run: func(context.Context, step.Host) error { return nil }}}}
-	put(t, host, StatusFile, cluster.Status{BootID: "b", Result: cluster.ResultReady})
-	now := time.Now()
-	return &doctor{
-		host: looking{host}, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{}),
-		now:       func() time.Time { return now },
-		addresses: func() ([]netip.Addr, error) { return []netip.Addr{machine.Self.Address}, nil },
-		free:      func(string) (float64, error) { return 0.5, nil },
-		date:      func(context.Context, cluster.Node) (time.Time, error) { return now.Truncate(time.Second), nil },
-	}, host
+	facts := cluster.Facts{BootID: "b", Addresses: []netip.Addr{machine.Self.Address}}
+	return doctor{
+		host: m, machine: machine, in: machine.inputs(facts, cluster.Observation{}), now: time.Now(),
+		free: func(string) (int, error) { return 50, nil },
+	}, m
 }
 
+// What is not well fails under its own name and says what to do, and what is well does not.
 func TestDoctor(t *testing.T) {
-	refused := errors.New("refused")
-	probe := func(err error) func(*doctor, *step.Recorder) {
-		return func(d *doctor, _ *step.Recorder) {
-			d.machine.Role.(probed).probes[0].Run = func(context.Context, step.Host) error { return err }
-		}
+	systemd := func(failed string) func(step.Command) (step.Output, error) {
+		return func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte(failed)}, nil }
 	}
-	// Each row spoils one thing of a healthy machine.
-	for _, test := range []struct {
-		name  string
-		spoil func(*doctor, *step.Recorder)
-		want  []cluster.Finding // what is not OK
+	// before sets the clock to days and a minute before the certificate's end
+	before := func(d *doctor, days int) {
+		certificate, err := d.in.Secrets.Leaf.X509()
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.now = certificate.NotAfter.AddDate(0, 0, -days).Add(-time.Minute)
+	}
+	tests := []struct {
+		name string
+		ill  func(*doctor, *through)
+		want map[string]string // the mark of each check that is not ok
+		says string
 	}{
-		{"nothing", func(*doctor, *step.Recorder) {}, nil},
-		{"a boot that waits", func(d *doctor, h *step.Recorder) {
-			put(t, h, StatusFile, cluster.Status{BootID: "b", Result: cluster.ResultWaiting, Phase: "join", Reason: "alone", Hint: "start the others"})
-		}, []cluster.Finding{{Check: "boot", Detail: "waiting in phase join: alone", Hint: "start the others"}}},
-		{"another address", func(d *doctor, _ *step.Recorder) {
-			d.addresses = func() ([]netip.Addr, error) { return []netip.Addr{netip.MustParseAddr("10.20.0.99")}, nil }
-		}, []cluster.Finding{{Check: "own address", Detail: "the machine does not have its address 10.20.0.31; it has [10.20.0.99]", Hint: "networkctl; is network.interface the name of its network card?"}}},
-		{"a probe", probe(refused), []cluster.Finding{{Check: "database", Detail: "refused", Hint: "look at it"}}},
-		{"a probe that knows better", probe(&role.NotYet{Reason: "no quorum", Hint: "start postgres-2"}), []cluster.Finding{{Check: "database", Detail: "no quorum", Hint: "start postgres-2"}}},
-		{"a full disk", func(d *doctor, _ *step.Recorder) {
-			d.free = func(path string) (float64, error) {
-				if path == role.DataDir {
-					return 0.02, nil
+		{"well, but alone", func(*doctor, *through) {}, nil, ""},
+		{"a boot that waits", func(_ *doctor, m *through) {
+			put(t, m.Recorder, StatusFile, cluster.Status{BootID: "b", Result: cluster.ResultWaiting, Phase: "join", Reason: "alone", Hint: "start the others"})
+		}, map[string]string{"boot": "FAIL"}, "waiting in phase join: alone"},
+		{"a refresh that failed", func(_ *doctor, m *through) {
+			put(t, m.Recorder, StatusFile, cluster.Status{BootID: "b", Result: cluster.ResultReady, Refresh: "not running: etcd.service"})
+		}, map[string]string{"refresh": "FAIL"}, "etcd.service"},
+		{"a full data disk", func(d *doctor, _ *through) {
+			d.free = func(dir string) (int, error) { return map[string]int{"/": 5, "/data": 4}[dir], nil }
+		}, map[string]string{"space on /data": "FAIL"}, "4 % free"},
+		{"no data directory", func(d *doctor, _ *through) {
+			d.free = func(dir string) (int, error) {
+				if dir == "/" {
+					return 9, nil
 				}
-				return 0.5, nil
+				return 0, errors.New("/data: no such file or directory")
 			}
-		}, []cluster.Finding{{Check: "space on /data", Detail: "2 % free", Hint: "see what fills it: du -x -h -d 2 /data"}}},
-		{"no data directory", func(d *doctor, _ *step.Recorder) {
-			d.free = func(path string) (float64, error) {
-				if path == role.DataDir {
-					return 0, &fs.PathError{Op: "statfs", Path: path, Err: fs.ErrNotExist}
-				}
-				return 0.5, nil
-			}
-		}, nil},
-		{"a clock that is behind", func(d *doctor, _ *step.Recorder) {
-			d.date = func(_ context.Context, n cluster.Node) (time.Time, error) {
-				if n.Name == "postgres-2" {
-					return d.now().Truncate(time.Second).Add(time.Hour), nil
-				}
-				return d.now().Truncate(time.Second), nil
-			}
-		}, []cluster.Finding{{Check: "clock", Detail: "postgres-2 is 3600 s ahead", Hint: "chronyc sources; are the spec's time servers reachable?"}}},
-		{"one silent peer", func(d *doctor, _ *step.Recorder) {
-			d.date = func(_ context.Context, n cluster.Node) (time.Time, error) {
-				if n.Name == "postgres-2" {
-					return time.Time{}, refused
-				}
-				return d.now().Truncate(time.Second), nil
-			}
-		}, nil},
-		{"cut off", func(d *doctor, _ *step.Recorder) {
-			d.date = func(context.Context, cluster.Node) (time.Time, error) { return time.Time{}, refused }
-		}, []cluster.Finding{{Check: "clock", Detail: "no other machine answers", Hint: "can this machine reach any other? ping, and cincbake status"}}},
-		{"units", func(_ *doctor, h *step.Recorder) {
-			h.Answer = func(step.Command) (step.Output, error) {
-				return step.Output{Stdout: []byte("cron.service loaded failed failed Cron\n")}, nil
-			}
-		}, []cluster.Finding{{Check: "units", Detail: "failed: cron.service", Hint: "journalctl -u cron.service"}}},
-	} {
+		}, map[string]string{"space on /data": "FAIL"}, "no such file"},
+		{"another address", func(d *doctor, _ *through) {
+			d.in.Facts.Addresses = []netip.Addr{netip.MustParseAddr("192.0.2.7")}
+		}, map[string]string{"address": "FAIL"}, "192.0.2.7"},
+		{"a certificate with six days left", func(d *doctor, _ *through) { before(d, 6) }, map[string]string{"certificate": "FAIL"}, "6 days"},
+		{"a certificate with twenty days left", func(d *doctor, _ *through) { before(d, 20) }, map[string]string{"certificate": "warn"}, "20 days"},
+		{"a failed unit", func(_ *doctor, m *through) {
+			m.Answer = systemd("chrony.service loaded failed failed chrony\n")
+		}, map[string]string{"units": "FAIL"}, "chrony.service"},
+		{"an image that was never sealed", func(_ *doctor, m *through) {
+			delete(m.Entries, role.ContentDigestFile)
+		}, map[string]string{"image": "FAIL"}, role.ContentDigestFile},
+	}
+	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			d, host := healthy(t)
-			test.spoil(d, host)
-			if d.date != nil && test.name == "a clock that is behind" { // the frozen clock makes the numbers exact
-				whole := time.Now().Truncate(time.Second)
-				d.now = func() time.Time { return whole }
+			d, m := patient(t)
+			m.Answer = systemd("")
+			test.ill(&d, m)
+			findings, err := d.examine(t.Context())
+			if err != nil {
+				t.Fatal(err)
 			}
-			all := d.examine(t.Context())
-			var bad []cluster.Finding
-			for _, f := range all {
-				if !f.OK {
-					bad = append(bad, f)
+			got, said := map[string]string{}, ""
+			for _, f := range findings {
+				if f.Check == "etcd quorum" { // nothing runs here
+					continue
+				}
+				if f.Detail == "" || !f.OK && f.Hint == "" {
+					t.Errorf("%s says nothing, or not what to do: %+v", f.Check, f)
+				}
+				if f.Mark() != "ok" {
+					got[f.Check], said = f.Mark(), said+f.Detail
 				}
 			}
-			if diff := cmp.Diff(test.want, bad); diff != "" {
-				t.Error(diff)
-			}
-			if first, last := all[0].Check, all[len(all)-1].Check; first != "boot" || last != "units" {
-				t.Errorf("from %s to %s", first, last)
+			if diff := cmp.Diff(test.want, got, cmpopts.EquateEmpty()); diff != "" || !strings.Contains(said, test.says) {
+				t.Errorf("said %q (-want +got):\n%s", said, diff)
 			}
 		})
 	}
 }
 
-// A certificate's end is told while there is time to renew it.
-func TestDoctorCertificate(t *testing.T) {
-	d, _ := healthy(t)
-	certificate, err := d.machine.Secrets.Leaf.X509()
-	if err != nil {
-		t.Fatal(err)
-	}
+// A probe is not tried before the boot has come to it: the spec's own program is one.
+func TestDoctorProbesNothingEarly(t *testing.T) {
+	d, _ := patient(t)
 	for _, test := range []struct {
-		left   time.Duration
-		ok     bool
-		detail string
+		status cluster.Status
+		want   int
 	}{
-		{31 * 24 * time.Hour, true, "31 days left"},
-		{29 * 24 * time.Hour, false, "29 days left"},
-		{-time.Hour, false, "ended on " + certificate.NotAfter.UTC().Format(time.DateOnly)},
+		{cluster.Status{Result: cluster.ResultWaiting, Phase: "join"}, 0},
+		{cluster.Status{Result: cluster.ResultWaiting, Phase: "ready"}, 1},
+		{cluster.Status{Result: cluster.ResultReady, Phase: "ready"}, 1},
 	} {
-		d.now = func() time.Time { return certificate.NotAfter.Add(-test.left) }
-		if got := d.certificate(t.Context())[0]; got.OK != test.ok || got.Detail != test.detail || (got.Hint == "") != test.ok {
-			t.Errorf("%v left: %+v", test.left, got)
+		if got := d.probes(t.Context(), test.status); len(got) != test.want {
+			t.Errorf("%s in %s: %d probes, want %d", test.status.Result, test.status.Phase, len(got), test.want)
 		}
 	}
 }
 
-// A doctor changes nothing: no probe of his writes, and none acts.
-func TestDoctorOnlyLooks(t *testing.T) {
-	d, host := healthy(t)
-	acted := false
-	d.machine.Role = probed{d.machine.Role, []role.Probe{
-		{Title: "hook", Acts: true, Run: func(context.Context, step.Host) error { acted = true; return nil }},
-		{Title: "record", Run: func(_ context.Context, h step.Host) error {
-			return errors.Join(h.Put("/formed", step.Entry{Kind: step.KindFile}), h.Remove(StatusFile))
-		}},
-	}}
-	found := d.readiness(t.Context())
-	if len(found) != 1 || !found[0].OK || acted {
-		t.Errorf("found %+v, acted: %v", found, acted)
-	}
-	if _, err := host.Read("/formed"); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("a probe wrote: %v", err)
-	}
-	if _, err := host.Read(StatusFile); err != nil {
-		t.Errorf("a probe removed: %v", err)
-	}
-}
-
-// The heading's clock has whole seconds, and the way takes time.
-func TestClockOffset(t *testing.T) {
-	at := time.Date(2026, 3, 1, 12, 0, 0, int(700*time.Millisecond), time.UTC)
-	for _, test := range []struct{ theirs, want time.Duration }{
-		{0, 0},
-		{-700 * time.Millisecond, 0},
-		{-1700 * time.Millisecond, -700 * time.Millisecond},
-		{4300 * time.Millisecond, 4200 * time.Millisecond},
-	} {
-		if got := offset(at, at.Add(100*time.Millisecond), at.Add(test.theirs)); got != test.want {
-			t.Errorf("%v: %v, want %v", test.theirs, got, test.want)
+// A peer whose clock is far from this machine's is noticed, in both directions; one that is right is not.
+func TestDoctorComparesClocks(t *testing.T) {
+	for _, test := range []struct {
+		ahead time.Duration
+		ok    bool
+	}{{0, true}, {3 * time.Second, true}, {time.Hour, false}, {-8 * time.Second, false}} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Date", time.Now().Add(test.ahead).UTC().Format(http.TimeFormat))
+		}))
+		t.Cleanup(server.Close)
+		client := server.Client()
+		transport := client.Transport.(*http.Transport).Clone()
+		transport.TLSClientConfig.ServerName = "example.com" // the name in the test server's certificate
+		transport.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
 		}
-	}
-}
-
-func TestDoctorOverTheEndpoint(t *testing.T) {
-	host, _, _ := seeded(t, "postgres-1")
-	machine, err := Load(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	machine.Role = probed{machine.Role, nil}
-	found, err := examine(t.Context(), host, machine, machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	// This machine is not the one of the document, and its peers are nowhere.
-	var bad []string
-	for _, f := range found {
-		if !f.OK {
-			bad = append(bad, f.Check)
+		client.Transport = transport
+		got, err := offset(t.Context(), client, cluster.Node{Name: "p", Address: netip.MustParseAddr("127.0.9.31")})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	for _, check := range []string{"boot", "own address", "clock"} {
-		if !slices.Contains(bad, check) {
-			t.Errorf("%s is OK; what is not: %s", check, strings.Join(bad, ", "))
+		if diff := got - test.ahead; diff.Abs() > 1500*time.Millisecond {
+			t.Errorf("ahead by %v, measured %v", test.ahead, got)
+		}
+		if f := judgeClock(map[string]time.Duration{"p": got}); f.OK != test.ok {
+			t.Errorf("ahead by %v: %+v", test.ahead, f)
 		}
 	}
 }
