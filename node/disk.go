@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"path"
+	"slices"
 	"strings"
 
 	"github.com/cincbake/cincbake/roles/role"
@@ -139,6 +141,9 @@ func claim(host step.Host, m Machine) error {
 	want := diskOwner{Cluster: m.Document.Cluster.Name, Node: m.Self.Name}
 	entry, err := host.Read(ownerFile)
 	if errors.Is(err, fs.ErrNotExist) {
+		if err := unclaimed(host); err != nil {
+			return err
+		}
 		text, err := json.Marshal(want)
 		if err != nil {
 			return err
@@ -153,7 +158,10 @@ func claim(host step.Host, m Machine) error {
 	}
 	var have diskOwner
 	if err := json.Unmarshal(entry.Content, &have); err != nil {
-		return fmt.Errorf("%s: %w", ownerFile, err)
+		return &role.Refusal{
+			Reason: fmt.Sprintf("whose the data disk is can't be read: %s: %v", ownerFile, err),
+			Hint:   "attach " + want.Node + "'s own disk, or an empty one",
+		}
 	}
 	if have != want {
 		return &role.Refusal{
@@ -162,4 +170,24 @@ func claim(host step.Host, m Machine) error {
 		}
 	}
 	return nil
+}
+
+// unclaimed refuses a data directory that holds something and does not say whose it is: the file that says so is the first
+// thing that this agent writes there.
+func unclaimed(files step.Files) error {
+	names, err := files.List(role.DataDir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		// ext4's own, and what is left of the file itself when the power failed
+		return name == "lost+found" || strings.HasPrefix(name, path.Base(ownerFile)+".")
+	})
+	if len(names) == 0 {
+		return nil
+	}
+	return &role.Refusal{
+		Reason: fmt.Sprintf("the data disk holds %s, and nothing says whose it is", strings.Join(names, ", ")),
+		Hint:   "attach this machine's own disk, or an empty one; wipe this one yourself if nothing on it is needed",
+	}
 }

@@ -29,8 +29,11 @@ func Load(files step.Files) (Machine, error) {
 		return Machine{}, err
 	}
 	document, err := cloudinit.DecodeDocument(text)
-	if err != nil {
-		return Machine{}, fmt.Errorf("%s: %w", cloudinit.DocumentPath, err)
+	if err != nil { // trying again reads the same
+		return Machine{}, &role.Refusal{
+			Reason: fmt.Sprintf("%s: %v", cloudinit.DocumentPath, err),
+			Hint:   "render the seed with the release of cincbake that baked the image, or bake the image with the one that rendered it, and boot a fresh machine",
+		}
 	}
 	m := Machine{Document: document}
 	if m.Self, err = document.Cluster.Node(document.Node); err != nil {
@@ -83,7 +86,10 @@ func (m *Machine) loadSecrets(files step.Files) error {
 		}
 	}
 	if m.Secrets, err = secrets.DecodeScoped(text); err != nil {
-		return fmt.Errorf("%s: %w", cloudinit.SecretsPath, err)
+		return &role.Refusal{
+			Reason: fmt.Sprintf("%s: %v", cloudinit.SecretsPath, err),
+			Hint:   "render the seed with the release of cincbake that baked the image, and boot a fresh machine from it",
+		}
 	}
 	if m.Secrets.Node != m.Self.Name || m.Secrets.Cluster != m.Document.Cluster.Name {
 		return &role.Refusal{

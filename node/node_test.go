@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -98,12 +99,22 @@ func TestLoadRefuses(t *testing.T) {
 			e := h.Entries[cloudinit.DocumentPath]
 			e.Content = []byte(strings.Replace(string(e.Content), `{"format"`, `{"surprise":1,"format"`, 1))
 			h.Entries[cloudinit.DocumentPath] = e
-		}, "surprise", false},
+		}, "surprise", true},
 		{"a document of another format", func(_ *testing.T, h *step.Recorder) {
 			e := h.Entries[cloudinit.DocumentPath]
 			e.Content = []byte(strings.Replace(string(e.Content), `{"format":1`, `{"format":2`, 1))
 			h.Entries[cloudinit.DocumentPath] = e
-		}, "format", false},
+		}, "format", true},
+		{"another node's secrets, rendered with its document", func(t *testing.T, h *step.Recorder) {
+			t.Helper()
+			_, r, bundle := seeded(t, "postgres-1")
+			takeSecrets(t, h, encodedFor(t, bundle, r, "postgres-2"))
+		}, "postgres-2's of cluster test", true},
+		{"secrets of another release", func(t *testing.T, h *step.Recorder) {
+			t.Helper()
+			content := h.Entries[cloudinit.SecretsPath].Content
+			takeSecrets(t, h, []byte(strings.Replace(string(content), "{", `{"surprise":1,`, 1)))
+		}, "surprise", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -125,6 +136,18 @@ func TestLoadRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+// takeSecrets puts other secrets onto a machine, and has its document vouch for them.
+func takeSecrets(t *testing.T, h *step.Recorder, content []byte) {
+	t.Helper()
+	document, err := cloudinit.DecodeDocument(h.Entries[cloudinit.DocumentPath].Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document.Secrets = secrets.Digest(content)
+	put(t, h, cloudinit.DocumentPath, document)
+	h.Entries[cloudinit.SecretsPath] = step.Entry{Kind: step.KindFile, Content: content}
 }
 
 // disk answers for a machine's programs as a data disk in some state would make them answer.
@@ -218,6 +241,40 @@ func TestClaim(t *testing.T) {
 		var refusal *role.Refusal
 		if err := claim(host, machine); !errors.As(err, &refusal) {
 			t.Errorf("%s disk: %v, want a refusal", name, err)
+		}
+	}
+}
+
+// A data directory that holds something and names no owner is nobody's to write to; what a failing power leaves is no data.
+func TestClaimOfWhatNobodyClaims(t *testing.T) {
+	for _, test := range []struct {
+		holds   string
+		content string
+		refused bool
+	}{
+		{"/data/lost+found", "", false},
+		{ownerFile + ".cincbake-77", "{", false},
+		{"/data/photos/1.jpg", "", true},
+		{"/data/postgres/17/PG_VERSION", "", true},
+		{ownerFile, `{"cluster"`, true},
+	} {
+		host, _, _ := seeded(t, "postgres-1")
+		machine, err := Load(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		host.Entries[test.holds] = step.Entry{Kind: step.KindFile, Content: []byte(test.content)}
+		if dir := path.Dir(test.holds); dir != role.DataDir { // the recorder lists what it was given only
+			host.Entries[dir] = step.Entry{Kind: step.KindDir}
+			host.Entries[path.Join(role.DataDir, strings.Split(test.holds, "/")[2])] = step.Entry{Kind: step.KindDir}
+		}
+		err = claim(host, machine)
+		var refusal *role.Refusal
+		if errors.As(err, &refusal) != test.refused || err != nil && !test.refused || test.refused && refusal.Hint == "" {
+			t.Errorf("%s: got %v, want a refusal: %v", test.holds, err, test.refused)
+		}
+		if entry := host.Entries[ownerFile]; test.refused && strings.Contains(string(entry.Content), "postgres-1") {
+			t.Errorf("%s: refused, and claimed", test.holds)
 		}
 	}
 }
