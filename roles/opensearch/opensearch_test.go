@@ -48,7 +48,7 @@ func TestReadiness(t *testing.T) {
 	}{
 		"green":           {`{"cluster_uuid":"x"}`, `{"status":"green","discovered_master":true}`, 200, ""},
 		"yellow":          {`{"cluster_uuid":"x"}`, `{"status":"yellow","discovered_master":true}`, 200, ""},
-		"red":             {`{"cluster_uuid":"x"}`, `{"status":"red","discovered_master":true}`, 200, "health is red"},
+		"red":             {`{"cluster_uuid":"x"}`, `{"status":"red","discovered_master":true}`, 200, ""},
 		"never formed":    {`{"cluster_uuid":"_na_"}`, ``, 200, "belongs to no cluster"},
 		"something else":  {`{"hello":1}`, ``, 200, "belongs to no cluster"},
 		"isolated":        {`{"cluster_uuid":"x"}`, `{"status":"green","discovered_master":false}`, 200, "no manager"},

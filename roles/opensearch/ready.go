@@ -95,12 +95,9 @@ func (c client) ready(ctx context.Context, files step.Files, in role.Inputs) err
 	if err := markFormed(files, uuid); err != nil {
 		return err
 	}
-	h, err := c.health(ctx)
-	if err != nil {
+	// How whole the index is is the cluster's state and not this machine's: see its status.
+	if _, err := c.health(ctx); err != nil {
 		return err
-	}
-	if h.Status != "green" && h.Status != "yellow" {
-		return fmt.Errorf("the cluster's health is %s", h.Status)
 	}
 	return nil
 }
