@@ -1,2 +1,2 @@
-// Package browser reads the page that "cincbake graph" draws with a real browser.
+// Package browser reads the pages that "cincbake graph" and "cincbake lab drill" draw with a real browser.
 package browser
