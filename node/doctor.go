@@ -265,6 +265,9 @@ func (d doctor) probes(ctx context.Context, status cluster.Status) []cluster.Fin
 	}
 	var findings []cluster.Finding
 	for _, probe := range d.machine.Role.Ready(d.in) {
+		if probe.Acts { // the boot may be at it
+			continue
+		}
 		f := cluster.Finding{Check: probe.Title, OK: true, Detail: "holds"}
 		if err := d.once(ctx, probe); err != nil {
 			f.OK, f.Detail, f.Hint = false, err.Error(), probe.Hint

@@ -158,3 +158,25 @@ func TestDoctorComparesClocks(t *testing.T) {
 		}
 	}
 }
+
+// acting is a role with a probe that does more than look.
+type acting struct {
+	role.Role
+	acted *bool
+}
+
+func (a acting) Ready(role.Inputs) []role.Probe {
+	return []role.Probe{{Title: "hook", Acts: true, Run: func(context.Context, step.Host) error { *a.acted = true; return nil }}}
+}
+
+// What a probe does beside looking is done once, by the boot: it may run at this very moment.
+func TestDoctorDoesNotAct(t *testing.T) {
+	d, _ := patient(t)
+	acted := false
+	d.machine.Role = acting{d.machine.Role, &acted}
+	for _, result := range []cluster.Result{cluster.ResultRunning, cluster.ResultReady} {
+		if found := d.probes(t.Context(), cluster.Status{Result: result, Phase: "ready"}); len(found) != 0 || acted {
+			t.Errorf("%s: found %+v, acted: %v", result, found, acted)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func Ready(in role.Inputs) []role.Probe {
 		})
 	if argv := in.Cluster.Cinc.PostReady; len(argv) > 0 {
 		probes = append(probes, role.Probe{
-			Title: "postReady hook", Hint: "the spec's own program: journalctl -u cincbake-boot", Deadline: 10 * time.Minute,
+			Title: "postReady hook", Hint: "the spec's own program: journalctl -u cincbake-boot", Deadline: 10 * time.Minute, Acts: true,
 			Run: func(ctx context.Context, host step.Host) error {
 				run := step.NewRun(host)
 				h := hook{argv: argv, marker: postReadyMarker}

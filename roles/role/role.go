@@ -141,7 +141,9 @@ type Probe struct {
 	Title    string
 	Hint     string        // what to look at when it never holds
 	Deadline time.Duration // how long it may take
-	Run      func(context.Context, step.Host) error
+	// Acts tells that the probe does more than look, so that it is for the boot alone.
+	Acts bool
+	Run  func(context.Context, step.Host) error
 }
 
 // Check is one thing that must hold in a sealed image.
