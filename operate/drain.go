@@ -57,6 +57,40 @@ func (c Client) awaitBalancers(ctx context.Context, name string, drained bool) e
 	}
 }
 
+// Alone tells whether an API node is the only one that gets clients because it is well, by the account of a balancer. Where
+// none is well, clients go to any.
+func (c Client) Alone(ctx context.Context, name string) bool {
+	for _, s := range c.Status(ctx) {
+		if b := s.Status.Balancer; b != nil && slices.Equal(b.Up, []string{name}) {
+			return true
+		}
+	}
+	return false
+}
+
+// AwaitClientsGone waits until an API node has no clients any more through any balancer that answers, and returns how many
+// connections are left when that takes longer than within.
+func (c Client) AwaitClientsGone(ctx context.Context, name string, within time.Duration) (int, error) {
+	end := time.Now().Add(within)
+	for {
+		left := 0
+		for _, s := range c.Status(ctx) {
+			if b := s.Status.Balancer; b != nil {
+				left += b.Sessions[name]
+			}
+		}
+		if ctx.Err() != nil {
+			return left, ctx.Err()
+		}
+		if left == 0 || !time.Now().Before(end) {
+			return left, nil
+		}
+		if err := pause(ctx, min(time.Second, max(time.Until(end), time.Millisecond))); err != nil {
+			return left, err
+		}
+	}
+}
+
 // reindexPause is about how long to wait before looking again.
 const reindexPause = 2 * time.Second
 
@@ -94,7 +128,13 @@ func (c Client) Reindex(ctx context.Context, name string) error {
 	}
 }
 
+// apiNode is an API node of the cluster, or of its pool.
 func (c Client) apiNode(name string) (cluster.Node, error) {
+	for _, spare := range c.spares() {
+		if spare.Name == name {
+			return spare, nil
+		}
+	}
 	node, err := c.node(name)
 	if err == nil && node.Role != cluster.RoleAPI {
 		err = exit.Errorf(exit.Invalid, "%s is no API node", name)
