@@ -23,6 +23,16 @@ func (l *Lab) PowerOff(ctx context.Context, node string) error {
 	return l.with(ctx, node, func(m machine.Machine, host machine.Host) error { return m.PowerOff(ctx, host) })
 }
 
+// PowerOffAll pulls the plugs of several nodes at the same moment. One after the other, those that still run would notice.
+func (l *Lab) PowerOffAll(ctx context.Context, nodes []string) error {
+	return l.together(ctx, nodes, func(m machine.Machine, host machine.Host) error { return m.PowerOff(ctx, host) })
+}
+
+// StartAll boots several stopped nodes together, as when the power comes back.
+func (l *Lab) StartAll(ctx context.Context, nodes []string) error {
+	return l.together(ctx, nodes, func(m machine.Machine, host machine.Host) error { return m.Start(ctx, host) })
+}
+
 // Shutdown stops a node in good order.
 func (l *Lab) Shutdown(ctx context.Context, node string) error {
 	return l.with(ctx, node, func(m machine.Machine, host machine.Host) error { return m.Shutdown(ctx, host) })
@@ -133,5 +143,25 @@ func (l *Lab) with(ctx context.Context, node string, f func(machine.Machine, mac
 			return err
 		}
 		return f(m, host)
+	})
+}
+
+// together is with for several nodes at once. When one of them is none, nothing is done to any.
+func (l *Lab) together(ctx context.Context, nodes []string, f func(machine.Machine, machine.Host) error) error {
+	return l.exclusively(ctx, func(host machine.Host) error {
+		machines := make([]machine.Machine, len(nodes))
+		for i, node := range nodes {
+			var err error
+			if machines[i], err = l.machineOf(node); err != nil {
+				return err
+			}
+		}
+		failures := make([]error, len(machines))
+		var working sync.WaitGroup
+		for i, m := range machines {
+			working.Go(func() { failures[i] = f(m, host) })
+		}
+		working.Wait()
+		return errors.Join(failures...)
 	})
 }

@@ -7,7 +7,6 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -180,7 +179,7 @@ func (s Series) strike(ctx context.Context, strike Strike, turn int, search []st
 			return r, nil, err
 		}
 		event(time.Now(), EventStruck, b.Do+" of "+strings.Join(b.nodes, ", "))
-		if err := each(ctx, b.nodes, b.fault.Strike); err != nil {
+		if err := each(ctx, b.nodes, b.fault.Strike, b.fault.StrikeAll); err != nil {
 			problem("%s: %v", b.Do, err)
 		}
 	}
@@ -287,20 +286,21 @@ func mend(ctx context.Context, blows []resolved) error {
 	var failures []error
 	for _, b := range slices.Backward(blows) {
 		if b.fault.Mend != nil {
-			failures = append(failures, each(ctx, b.nodes, b.fault.Mend))
+			failures = append(failures, each(ctx, b.nodes, b.fault.Mend, b.fault.MendAll))
 		}
 	}
 	return errors.Join(failures...)
 }
 
-// each does something to several machines at once.
-func each(ctx context.Context, nodes []string, do func(context.Context, string) error) error {
-	failures := make([]error, len(nodes))
-	var working sync.WaitGroup
-	for i, node := range nodes {
-		working.Go(func() { failures[i] = do(ctx, node) })
+// each does something to a machine, or to several of them.
+func each(ctx context.Context, nodes []string, do func(context.Context, string) error, all func(context.Context, []string) error) error {
+	if len(nodes) > 1 && all != nil {
+		return all(ctx, nodes)
 	}
-	working.Wait()
+	var failures []error
+	for _, node := range nodes {
+		failures = append(failures, do(ctx, node))
+	}
 	return errors.Join(failures...)
 }
 

@@ -36,6 +36,13 @@ func (m *fakeMachines) do(what, node string) error {
 
 func (m *fakeMachines) PowerOff(_ context.Context, n string) error { return m.do("power-off", n) }
 func (m *fakeMachines) Start(_ context.Context, n string) error    { return m.do("start", n) }
+func (m *fakeMachines) PowerOffAll(_ context.Context, nodes []string) error {
+	return m.do("power-off", strings.Join(nodes, "+"))
+}
+
+func (m *fakeMachines) StartAll(_ context.Context, nodes []string) error {
+	return m.do("start", strings.Join(nodes, "+"))
+}
 func (m *fakeMachines) Shutdown(_ context.Context, n string) error { return m.do("shutdown", n) }
 func (m *fakeMachines) Replace(_ context.Context, n string) error  { return m.do("replace", n) }
 func (m *fakeMachines) KillPrograms(_ context.Context, n string, names ...string) (int, error) {
@@ -220,6 +227,25 @@ func TestSeriesFindsWhatIsWrong(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Machines that lose power together lose it at one moment: no survivor may notice the others go.
+func TestSeriesStrikesAllAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(Strike{Name: "power loss", Runs: 1, MendFirst: true, Blows: []Blow{{Do: actPowerOff, To: "all"}}})
+		out, err := r.Run(t.Context())
+		if err != nil || !out.OK() {
+			t.Errorf("%v: %v", out.Strikes, err)
+		}
+		var names []string
+		for _, n := range r.Cluster.Nodes {
+			names = append(names, n.Name)
+		}
+		all := strings.Join(names, "+")
+		if diff := cmp.Diff([]string{"power-off " + all, "start " + all}, r.machines.done); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 // Writes that a later strike took are found at the end.
