@@ -22,7 +22,7 @@ AGENTS  := plugin/agent/bin
 AGENT_MAX_BYTES := 12582912
 
 .DEFAULT_GOAL := help
-.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e e2e-qemu bench bench-peers bench-bake demo demo-down generate release-snapshot clean distclean
+.PHONY: help build cli agent plugin packer plugins test race lint fuzz integration e2e e2e-qemu bench bench-peers bench-bake demo demo-down lab lab-down drill generate release-snapshot clean distclean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,9 +82,9 @@ integration: agent ## Run the tests that need root and Debian's tools
 	cd plugin && go test -tags integration -count=1 ./...
 	cd test/browser && go test -tags integration -count=1 ./...
 
-e2e: build plugins ## Bake every role, boot and break a whole cluster: root on Debian, about twenty minutes
+e2e: build plugins ## Bake every role, boot and break whole clusters: root on Debian, about half an hour
 	hack/packages.sh install
-	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 40m -skip TestQEMU ./test/e2e/...
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 60m -skip TestQEMU ./test/e2e/...
 
 e2e-qemu: build plugins ## Bake a role in a virtual machine and boot its disk, the processor emulated: about six minutes
 	hack/packages.sh install
@@ -105,6 +105,15 @@ demo: ## Bake both images, boot a cluster here, power off its primary, and watch
 
 demo-down: ## Take the demo's cluster away again
 	@hack/demo.sh down
+
+lab: ## Bake every role and boot a whole self-hosted cluster here (SMALL=1: fewer machines)
+	@hack/lab.sh $(if $(SMALL),--small)
+
+lab-down: ## Take the lab's cluster away again
+	@hack/lab.sh down
+
+drill: lab ## Strike the lab's cluster more than two hundred times under load: about three hours, report in .cache/drill
+	cd .cache/lab/cluster && ../../../bin/cincbake lab drill --suite full --report ../../drill
 
 generate: ## Make the generated files again
 	go generate ./...

@@ -52,7 +52,9 @@ func root(t *testing.T, machine string) string {
 
 // processes lists the processes of a machine of the suite's lab, those that run it among them; of all machines with an
 // empty name. One that has ended, and that the host's init has yet to notice, is none.
-func processes(t *testing.T, machine string) []string {
+func processes(t *testing.T, machine string) []string { return processesOf(t, clusterName, machine) }
+
+func processesOf(t *testing.T, name, machine string) []string {
 	t.Helper()
 	folders, err := filepath.Glob("/proc/[0-9]*")
 	if err != nil {
@@ -66,7 +68,7 @@ func processes(t *testing.T, machine string) []string {
 			continue // it ended meanwhile
 		}
 		_, state, _ := strings.Cut(string(stat), ") ")
-		if strings.Contains(string(cgroups), "cincbake-lab-"+clusterName+"."+machine) && !strings.HasPrefix(state, "Z") {
+		if strings.Contains(string(cgroups), "cincbake-lab-"+name+"."+machine) && !strings.HasPrefix(state, "Z") {
 			found = append(found, filepath.Base(folder))
 		}
 	}
