@@ -39,9 +39,6 @@ func (m Machine) Start(ctx context.Context, host Host) error {
 	if err := m.Share.prepare(); err != nil {
 		return fmt.Errorf("the share of %s: %w", m.Unit, err)
 	}
-	if err := m.Share.prepare(); err != nil {
-		return fmt.Errorf("the share of %s: %w", m.Unit, err)
-	}
 	program, err := m.launch(ctx, host, m.command(host, device))
 	if err != nil {
 		return fmt.Errorf("starting %s: %w", m.Unit, err)
