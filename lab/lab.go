@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -110,6 +111,53 @@ type record struct {
 	Cluster   cluster.Resolved        `json:"cluster"`
 	Images    map[cluster.Role]string `json:"images"` // content digests
 	DiskBytes int64                   `json:"diskBytes"`
+	// NodeImages are the images of nodes that were replaced by one from another image than their role's.
+	NodeImages map[string]string `json:"nodeImages,omitempty"`
+	// Added are nodes of the pool that were launched later. They stand behind the cluster's, so every node keeps its port.
+	Added []cluster.Node `json:"added,omitempty"`
+}
+
+// nodes returns every node that the lab has.
+func (r *record) nodes() []cluster.Node { return slices.Concat(r.Cluster.Nodes, r.Added) }
+
+// image returns the content digest of what a node boots.
+func (r *record) image(node cluster.Node) string {
+	if own, ok := r.NodeImages[node.Name]; ok {
+		return own
+	}
+	return r.Images[node.Role]
+}
+
+// setImage gives a node another image. What every node of a role has is the role's.
+func (r *record) setImage(node cluster.Node, digest string) {
+	if r.NodeImages == nil {
+		r.NodeImages = map[string]string{}
+	}
+	r.NodeImages[node.Name] = digest
+	var peers []cluster.Node
+	for _, n := range r.nodes() {
+		if n.Role != node.Role {
+			continue
+		}
+		if r.image(n) != digest {
+			peers = nil
+			break
+		}
+		peers = append(peers, n)
+	}
+	if peers != nil {
+		r.Images[node.Role] = digest
+	}
+	for _, n := range r.nodes() {
+		if r.NodeImages[n.Name] == r.Images[n.Role] {
+			delete(r.NodeImages, n.Name)
+		}
+	}
+}
+
+// boots tells whether any node of a role boots that image.
+func (r *record) boots(role cluster.Role, digest string) bool {
+	return slices.ContainsFunc(r.nodes(), func(n cluster.Node) bool { return n.Role == role && r.image(n) == digest })
 }
 
 // text returns the record as it is written. Records that say the same have the same text.
@@ -154,9 +202,9 @@ func (l *Lab) save(r record) error {
 
 // machine returns the machine of a node; slot numbers it among all.
 func (l *Lab) machine(r record, slot int) machine.Machine {
-	node := r.Cluster.Nodes[slot]
+	node := r.nodes()[slot]
 	m := l.machineCalled(node.Name)
-	m.Tree = l.treeDir(r.Images[node.Role])
+	m.Tree = l.treeDir(r.image(node))
 	m.Disk, m.DiskBytes = node.Disk, r.DiskBytes
 	m.Share = l.share(&r.Cluster, node)
 	m.Interface = r.Cluster.Network.Interface
@@ -184,12 +232,20 @@ func (l *Lab) machineOf(node string) (machine.Machine, error) {
 	if err != nil {
 		return machine.Machine{}, err
 	}
-	for slot, n := range r.Cluster.Nodes {
-		if n.Name == node {
-			return l.machine(r, slot), nil
-		}
+	slot, err := l.slotOf(r, node)
+	if err != nil {
+		return machine.Machine{}, err
 	}
-	return machine.Machine{}, exit.Errorf(exit.Invalid, "lab %s has no node %q: cincbake lab status lists them", l.name, node)
+	return l.machine(r, slot), nil
+}
+
+// slotOf returns the number of a node among all of the lab's.
+func (l *Lab) slotOf(r record, node string) (int, error) {
+	slot := slices.IndexFunc(r.nodes(), func(n cluster.Node) bool { return n.Name == node })
+	if slot < 0 {
+		return 0, exit.Errorf(exit.Invalid, "lab %s has no node %q: cincbake lab status lists them", l.name, node)
+	}
+	return slot, nil
 }
 
 // exclusively runs f while no other command changes a lab on this host.

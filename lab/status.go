@@ -46,7 +46,7 @@ func (l *Lab) Status(ctx context.Context) ([]Machine, error) {
 		return nil, err
 	}
 	var machines []Machine
-	for slot, node := range r.Cluster.Nodes {
+	for slot, node := range r.nodes() {
 		m := l.machine(r, slot)
 		running, err := m.Running(host)
 		if err != nil {
@@ -62,7 +62,7 @@ func (l *Lab) Status(ctx context.Context) ([]Machine, error) {
 		}
 		machines = append(machines, Machine{
 			Node: node.Name, Role: node.Role, Address: node.Address,
-			Running: running, Frozen: frozen, Partitioned: partitioned(m.Port), Seconds: since.Seconds(), Image: r.Images[node.Role],
+			Running: running, Frozen: frozen, Partitioned: partitioned(m.Port), Seconds: since.Seconds(), Image: r.image(node),
 		})
 	}
 	return machines, nil

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/flock"
 	"github.com/cincbake/cincbake/lab/machine"
@@ -23,7 +21,7 @@ func (l *Lab) treeDir(digest string) string {
 }
 
 // unpack makes sure that the images lie unpacked in the cache, and takes away those that no lab is made of any more.
-func (l *Lab) unpack(ctx context.Context, from map[cluster.Role]images.Entry, report func(Event)) (err error) {
+func (l *Lab) unpack(ctx context.Context, from []images.Entry, report func(Event)) (err error) {
 	// The trees hold programs that run as root for whoever starts them: nobody else may look in.
 	if err := os.MkdirAll(l.folders.Cache, 0o700); err != nil {
 		return err
@@ -37,8 +35,9 @@ func (l *Lab) unpack(ctx context.Context, from map[cluster.Role]images.Entry, re
 	if err := l.pruneTrees(); err != nil {
 		return err
 	}
-	for _, role := range slices.Sorted(maps.Keys(from)) {
-		began, image := time.Now(), from[role]
+	slices.SortFunc(from, func(a, b images.Entry) int { return strings.Compare(a.ID, b.ID) })
+	for _, image := range from {
+		began := time.Now()
 		tree := l.treeDir(image.Record.ContentDigest)
 		if _, err := os.Stat(tree); err == nil {
 			continue

@@ -5,7 +5,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -45,7 +47,7 @@ func (l *Lab) Up(ctx context.Context, config Config, report func(Event)) error {
 		if err != nil {
 			return err
 		}
-		if err := l.unpack(ctx, config.Images, report); err != nil {
+		if err := l.unpack(ctx, slices.Collect(maps.Values(config.Images)), report); err != nil {
 			return err
 		}
 		began := time.Now()
@@ -57,9 +59,9 @@ func (l *Lab) Up(ctx context.Context, config Config, report func(Event)) error {
 		var (
 			reporting sync.Mutex
 			working   sync.WaitGroup
-			failures  = make([]error, len(r.Cluster.Nodes))
+			failures  = make([]error, len(r.nodes()))
 		)
-		for slot, node := range r.Cluster.Nodes {
+		for slot, node := range r.nodes() {
 			working.Go(func() {
 				began := time.Now()
 				seed, err := config.Seed(node.Name)
@@ -127,7 +129,13 @@ func (l *Lab) settle(config Config) (record, error) {
 	if err != nil {
 		return record{}, err
 	}
-	wanted.Created = kept.Created
+	// What befell the lab since is no other lab: nodes that were added, or replaced from newer images.
+	wanted.Created, wanted.NodeImages, wanted.Added = kept.Created, kept.NodeImages, kept.Added
+	for role, digest := range wanted.Images {
+		if kept.boots(role, digest) {
+			wanted.Images[role] = kept.Images[role]
+		}
+	}
 	if same, err := equal(kept, wanted); err != nil {
 		return record{}, err
 	} else if !same {
@@ -148,20 +156,26 @@ func equal(a, b record) (bool, error) {
 
 // fits tells why a cluster's machine can't boot from an image, if it can't.
 func fits(image images.Record, recipe cluster.Recipe) error {
-	switch {
-	case image.RecipeDigest != recipe.Digest():
+	if image.RecipeDigest != recipe.Digest() {
 		return fmt.Errorf("it was baked from another recipe: cincbake bake %s", recipe.Role)
+	}
+	return bootable(image)
+}
+
+// bootable tells why no machine of this release's can boot from an image.
+func bootable(image images.Record) error {
+	switch {
 	case image.DocumentFormat != cloudinit.DocumentFormat:
 		return fmt.Errorf("its agent reads node documents of format %d, this release writes %d: cincbake bake %s",
-			image.DocumentFormat, cloudinit.DocumentFormat, recipe.Role)
+			image.DocumentFormat, cloudinit.DocumentFormat, image.Recipe.Role)
 	case !image.Verified:
-		return fmt.Errorf("it was never verified: cincbake bake %s", recipe.Role)
+		return fmt.Errorf("it was never verified: cincbake bake %s", image.Recipe.Role)
 	}
 	return nil
 }
 
 // bridgeAddress is the address that the lab's bridge has: the gateway's, so that nodes have the default route that their
-// seed says, though it leads nowhere; in a cluster without a gateway, the last address that no node has.
+// seed says, though it leads nowhere; in a cluster without a gateway, the last address that nobody has.
 func bridgeAddress(c *cluster.Resolved) netip.Prefix {
 	network := c.Network.Prefix
 	if c.Network.Gateway.IsValid() {
@@ -170,6 +184,14 @@ func bridgeAddress(c *cluster.Resolved) netip.Prefix {
 	taken := map[netip.Addr]bool{}
 	for _, node := range c.Nodes {
 		taken[node.Address] = true
+	}
+	if c.API != nil {
+		for _, address := range c.API.Pool { // nodes that may be added
+			taken[address] = true
+		}
+	}
+	if c.LB != nil {
+		taken[c.LB.VIP] = true
 	}
 	address := lastAddress(network).Prev() // the last of all is for broadcasts
 	for taken[address] {

@@ -15,8 +15,8 @@ func UsedImages(folders Folders) (map[string]string, error) {
 		if err != nil {
 			return nil, err // what an unreadable lab runs on is not known
 		}
-		for _, digest := range r.Images {
-			used[digest] = "the lab " + l.name
+		for _, node := range r.nodes() {
+			used[r.image(node)] = "the lab " + l.name
 		}
 	}
 	return used, nil

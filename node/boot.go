@@ -7,7 +7,6 @@ import (
 	"io"
 	"time"
 
-	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
@@ -90,7 +89,7 @@ func (b *boot) identify(context.Context) error {
 		return err
 	}
 	b.machine = machine
-	b.in = machine.inputs(b.in.Facts, cluster.Observation{})
+	b.in = machine.inputs(b.in.Facts)
 	b.report.identify(machine)
 	b.report.say("%s", machine.describe())
 	return nil

@@ -39,7 +39,7 @@ func (a Agent) Doctor(ctx context.Context) ([]cluster.Finding, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := doctor{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{}), now: time.Now(), free: freePercent}
+	d := doctor{host: a.Host, machine: machine, in: machine.inputs(facts), now: time.Now(), free: freePercent}
 	return d.examine(ctx)
 }
 

@@ -30,7 +30,7 @@ func patient(t *testing.T) (doctor, *through) {
 	}
 	facts := cluster.Facts{BootID: "b", Addresses: []netip.Addr{machine.Self.Address}}
 	return doctor{
-		host: m, machine: machine, in: machine.inputs(facts, cluster.Observation{}), now: time.Now(),
+		host: m, machine: machine, in: machine.inputs(facts), now: time.Now(),
 		free: func(string) (int, error) { return 50, nil },
 	}, m
 }

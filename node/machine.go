@@ -109,8 +109,8 @@ func read(files step.Files, path string) ([]byte, error) {
 }
 
 // inputs is what the role may know, without peers.
-func (m Machine) inputs(facts cluster.Facts, own cluster.Observation) role.Inputs {
-	return role.Inputs{Cluster: &m.Document.Cluster, Self: m.Self, Facts: facts, Own: own, Secrets: m.Secrets}
+func (m Machine) inputs(facts cluster.Facts) role.Inputs {
+	return role.Inputs{Cluster: &m.Document.Cluster, Self: m.Self, Facts: facts, Secrets: m.Secrets}
 }
 
 // Observe is what this machine tells its peers about its own state.

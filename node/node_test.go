@@ -355,7 +355,7 @@ func serve(t *testing.T) (url string, r *cluster.Resolved, bundle *secrets.Bundl
 	if _, err := etcd.Home.Prepare(host); err != nil {
 		t.Fatal(err)
 	}
-	e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{})}
+	e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"})}
 	config, err := machine.Secrets.ServerTLS()
 	if err != nil {
 		t.Fatal(err)

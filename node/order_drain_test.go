@@ -24,7 +24,7 @@ func TestAgentCheck(t *testing.T) {
 		if err := cinc.Drain(e.host, row.drained); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := net.DialTimeout("tcp", "127.0.0.9:9441", 5*time.Second)
+		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", "127.0.0.9:9441")
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,14 +23,16 @@ type rescuable struct {
 
 func (e *endpoint) rescueEtcd(r *http.Request) (any, error) {
 	return e.rescue(r, rescuable{
-		[]cluster.Role{cluster.RolePostgres, cluster.RoleHeartbeat}, "etcd's data", "the quorum",
+		[]cluster.Role{cluster.RolePostgres, cluster.RoleHeartbeat},
+		"etcd's data", "the quorum",
 		func(context.Context) error { return etcd.OrderRescue(e.host, e.machine.Document.Cluster.Name) },
 	})
 }
 
 func (e *endpoint) rescueOpenSearch(r *http.Request) (any, error) {
 	return e.rescue(r, rescuable{
-		[]cluster.Role{cluster.RoleOpenSearch}, "OpenSearch's data", "the search cluster",
+		[]cluster.Role{cluster.RoleOpenSearch},
+		"OpenSearch's data", "the search cluster",
 		func(ctx context.Context) error { return opensearch.OrderRescue(ctx, e.host, e.in) },
 	})
 }

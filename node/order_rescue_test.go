@@ -44,7 +44,7 @@ func TestRescueIsRefused(t *testing.T) {
 			t.Errorf("%s: it ran %v", name, c.Argv)
 			return step.Output{}, nil
 		}
-		e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{}, cluster.Observation{})}
+		e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{})}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // the peers are silent at once
 		what := rescuable{test.who, "it", "it", func(context.Context) error { t.Errorf("%s: ordered", name); return nil }}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -36,7 +37,7 @@ func reloaded(t *testing.T, host *step.Recorder) *endpoint {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}, cluster.Observation{}), renew: func() {}}
+	return &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}), renew: func() {}}
 }
 
 func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
@@ -56,8 +57,8 @@ func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name 
 	return encoded
 }
 
-func deliverTo(e *endpoint, query string, body []byte) (taken, error) {
-	answer, err := e.deliver(httptest.NewRequest(http.MethodPut, "/v1/secrets"+query, bytes.NewReader(body)))
+func deliverTo(ctx context.Context, e *endpoint, query string, body []byte) (taken, error) {
+	answer, err := e.deliver(httptest.NewRequestWithContext(ctx, http.MethodPut, "/v1/secrets"+query, bytes.NewReader(body)))
 	if err != nil {
 		return taken{}, err
 	}
@@ -85,7 +86,7 @@ func TestDeliveredSecretsAreTheMachinesOwn(t *testing.T) {
 		renewed := 0
 		e.renew = func() { renewed++ }
 		host.Ran = nil
-		answer, err := deliverTo(e, "", compact.Bytes())
+		answer, err := deliverTo(t.Context(), e, "", compact.Bytes())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -102,7 +103,7 @@ func TestDeliveredSecretsAreTheMachinesOwn(t *testing.T) {
 		e = reloaded(t, host)
 
 		host.Ran = nil
-		if answer, err = deliverTo(e, "", want); err != nil || len(answer.Changed) > 0 || len(host.Ran) > 0 {
+		if answer, err = deliverTo(t.Context(), e, "", want); err != nil || len(answer.Changed) > 0 || len(host.Ran) > 0 {
 			t.Errorf("round %d: the same again changes %v, %v", round, answer.Changed, err)
 		}
 	}
@@ -114,7 +115,7 @@ func TestATornDeliveryIsNoTornSeed(t *testing.T) {
 	for range 2 {
 		before := host.Entries[cloudinit.SecretsPath]
 		rotate(t, bundle, r, "leaves")
-		if _, err := deliverTo(e, "", encodedFor(t, bundle, r, "postgres-1")); err != nil {
+		if _, err := deliverTo(t.Context(), e, "", encodedFor(t, bundle, r, "postgres-1")); err != nil {
 			t.Fatal(err)
 		}
 		after := host.Entries[cloudinit.SecretsPath]
@@ -167,7 +168,7 @@ func TestDeliverRefuses(t *testing.T) {
 			e, host, r, bundle := deliverable(t)
 			e.renew = func() { t.Error("the agent begins anew") }
 			before := host.Entries[cloudinit.SecretsPath]
-			_, err := deliverTo(e, "", test.spoil(t, e, bundle, r))
+			_, err := deliverTo(t.Context(), e, "", test.spoil(t, e, bundle, r))
 			var refusal *role.Refusal
 			if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, test.want) || refusal.Hint == "" {
 				t.Errorf("got %v, want a refusal about %q with a hint", err, test.want)
@@ -188,7 +189,7 @@ func TestDeliverOnlyChecks(t *testing.T) {
 	e, host, r, bundle := deliverable(t)
 	before := host.Entries[cloudinit.SecretsPath]
 	rotate(t, bundle, r, "leaves")
-	answer, err := deliverTo(e, "?check", encodedFor(t, bundle, r, "postgres-1"))
+	answer, err := deliverTo(t.Context(), e, "?check", encodedFor(t, bundle, r, "postgres-1"))
 	if err != nil || len(answer.Changed) != 1 {
 		t.Errorf("got %+v, %v", answer, err)
 	}
@@ -220,14 +221,14 @@ func TestHeld(t *testing.T) {
 func TestBackupNeedsARepository(t *testing.T) {
 	e, host, _, _ := deliverable(t)
 	for name, order := range map[string]func(*http.Request) (any, error){"list": e.backups, "order": e.backup} {
-		_, err := order(httptest.NewRequest(http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`)))
+		_, err := order(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`)))
 		var refusal *role.Refusal
 		if !errors.As(err, &refusal) || refusal.Hint == "" || len(host.Ran) > 0 {
 			t.Errorf("%s: got %v after %v", name, err, host.Ran)
 		}
 	}
 	e.in.Cluster.Backup = &cluster.Backup{Path: "/mnt/backup", Full: 4}
-	if _, err := e.backup(httptest.NewRequest(http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`))); err != nil {
+	if _, err := e.backup(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/backup", strings.NewReader(`{"type":"full"}`))); err != nil {
 		t.Error(err)
 	}
 	if last := host.Ran[len(host.Ran)-1]; strings.Join(last.Argv, " ") != "systemctl start --no-block cincbake-backup@full.service" {

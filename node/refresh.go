@@ -77,7 +77,7 @@ func (a Agent) bringUpToDate(ctx context.Context, facts cluster.Facts, out *repo
 	if err != nil {
 		return err
 	}
-	in := machine.inputs(facts, cluster.Observation{})
+	in := machine.inputs(facts)
 	if in.Joined, err = keptDecision(a.Host); err != nil {
 		return err
 	}

@@ -21,5 +21,5 @@ func (a Agent) Reindex(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return cinc.Reindex(ctx, a.Host, machine.inputs(facts, cluster.Observation{}))
+	return cinc.Reindex(ctx, a.Host, machine.inputs(facts))
 }

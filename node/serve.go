@@ -46,7 +46,7 @@ func (a Agent) serveRound(ctx context.Context) error {
 	}
 	ctx, renew := context.WithCancel(ctx)
 	defer renew()
-	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts, cluster.Observation{}), renew: renew}
+	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts), renew: renew}
 	server := &http.Server{
 		Handler:           e.routes(),
 		ReadHeaderTimeout: 5 * time.Second,

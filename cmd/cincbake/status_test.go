@@ -28,7 +28,7 @@ func looking(t *testing.T, readyAt, stopAt int) (statusLook, *bytes.Buffer, cont
 		cluster: &cluster.Resolved{},
 		w:       &out,
 		pause:   time.Millisecond,
-		ask: func(ctx context.Context) []operate.NodeStatus {
+		ask: func(context.Context) []operate.NodeStatus {
 			round++
 			if round == stopAt {
 				stop()
@@ -103,8 +103,8 @@ func TestStatusOnATerminal(t *testing.T) {
 	if err := look.run(ctx); err != nil {
 		t.Fatal(err)
 	}
-	const clear = "\x1b[H\x1b[2J"
-	if !strings.HasPrefix(out.String(), clear) || strings.Count(out.String(), clear) != 2 {
+	const wipe = "\x1b[H\x1b[2J"
+	if !strings.HasPrefix(out.String(), wipe) || strings.Count(out.String(), wipe) != 2 {
 		t.Errorf("not drawn over itself twice: %q", out)
 	}
 }

@@ -29,11 +29,11 @@ func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error)
 	}
 	database := cinc.DatabaseOf(in)
 	if err := database.Reachable(ctx); err != nil {
-		return notYet(RowNoDatabase, err)
+		return notYet(err)
 	}
 	view, err := j.look(ctx, in, database)
 	if err != nil {
-		return notYet(RowNoDatabase, err)
+		return notYet(err)
 	}
 	if decision := Decide(view); decision.Row == RowConfigured || decision.Verdict == role.Refuse {
 		return decision, nil
@@ -44,14 +44,14 @@ func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error)
 		return wait(RowLockBusy, busy.Reason, "one API node configures itself at a time; this one follows by itself"), nil
 	}
 	if err != nil {
-		return notYet(RowNoDatabase, err)
+		return notYet(err)
 	}
 	decision, err := j.decideUnder(ctx, lock, in, database)
 	if err != nil || decision.Verdict != role.Proceed || decision.Hold == nil {
 		lock.Release(ctx, true)
 	}
 	if err != nil {
-		return notYet(RowNoDatabase, err)
+		return notYet(err)
 	}
 	return decision, nil
 }
@@ -92,13 +92,13 @@ func (j Joiner) look(ctx context.Context, in role.Inputs, database cinc.Database
 }
 
 // notYet makes a wait of a database that does not answer: it may be failing over.
-func notYet(row string, err error) (role.Decision, error) {
+func notYet(err error) (role.Decision, error) {
 	var later *role.NotYet
 	switch {
 	case errors.As(err, &later):
-		return wait(row, later.Reason, later.Hint), nil
+		return wait(RowNoDatabase, later.Reason, later.Hint), nil
 	case cinc.IsDatabase(err):
-		return wait(row, "the database does not answer as it should: "+err.Error(), "it is tried again by itself"), nil
+		return wait(RowNoDatabase, "the database does not answer as it should: "+err.Error(), "it is tried again by itself"), nil
 	}
 	return role.Decision{}, err
 }

@@ -169,7 +169,7 @@ func Configure(in role.Inputs) (step.Plan, error) {
 		Action: step.Unit{Name: Unit, State: step.Started},
 	})
 	if in.Self.Role == cluster.RoleAPI {
-		handover, err := handOver(in, r)
+		handover, err := handOver(in)
 		if err != nil {
 			return nil, err
 		}

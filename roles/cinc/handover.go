@@ -93,7 +93,7 @@ func (clearDatabases) String() string { return "drop databases " + strings.Join(
 
 // handOver returns the steps that end a bootstrap: the superuser's key is the bundle's alone, this machine holds every
 // secret as the others do, and it is written down that the databases are made.
-func handOver(in role.Inputs, r rendered) (step.Plan, error) {
+func handOver(in role.Inputs) (step.Plan, error) {
 	var plan step.Plan
 	start, database, public := in.Joined.API, DatabaseOf(in), in.Secrets.Cinc.Superuser.Public
 	if start.Finish {

@@ -4,6 +4,7 @@ package heartbeat
 
 import (
 	"context"
+
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/base"
 	"github.com/cincbake/cincbake/roles/etcd"

@@ -61,13 +61,17 @@ func TestStateOf(t *testing.T) {
 		{"two", "", programs{"info": twoBackups}, pgbackrest.State{Backups: both}, ""},
 		{"one is being made", pgbackrest.Differential, programs{"info": twoBackups, "list-units": active}, pgbackrest.State{Running: true, Backups: both}, ""},
 		{
-			"it failed", pgbackrest.Full, programs{"info": noStanza, "cincbake-backup@full.service": "failed\n", "journalctl": "ERROR: [055]: no such share\n"},
-			pgbackrest.State{Failed: "ERROR: [055]: no such share", Backups: []pgbackrest.Backup{}}, "",
+			"it failed", pgbackrest.Full,
+			programs{"info": noStanza, "cincbake-backup@full.service": "failed\n", "journalctl": "ERROR: [055]: no such share\n"},
+			pgbackrest.State{Failed: "ERROR: [055]: no such share", Backups: []pgbackrest.Backup{}},
+			"",
 		},
 		{"another type's failure", pgbackrest.Full, programs{"info": noStanza, "cincbake-backup@diff.service": "failed\n"}, pgbackrest.State{Backups: []pgbackrest.Backup{}}, ""},
 		{
-			"a repository that is out of order", "", programs{"info": `[{"name":"prod","status":{"code":99,"message":"other"},"backup":[]}]`},
-			pgbackrest.State{}, "the repository: other",
+			"a repository that is out of order", "",
+			programs{"info": `[{"name":"prod","status":{"code":99,"message":"other"},"backup":[]}]`},
+			pgbackrest.State{},
+			"the repository: other",
 		},
 		{"a repository that cannot be reached", "", programs{"info": "fails"}, pgbackrest.State{}, "exit status 1"},
 	} {

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -15,8 +16,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/cincbake/cincbake/lab"
 )
@@ -289,13 +288,13 @@ func (b *bench) searchCluster(t *testing.T) string {
 func testTiersReindex(t *testing.T, b *bench) {
 	// Through the router of an API node, as Cinc Server would.
 	const index = "http://127.0.0.1:9200/chef"
-	delete := `read p < /etc/cinc-project/search-password; exec 3<>/dev/tcp/127.0.0.1/9200; printf '%s /chef HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic %s\r\n\r\n' "$0" "$(printf 'cinc:%s' "$p" | base64 -w0)" >&3; head -1 <&3`
-	if said := inside(t, "api-1", "bash", "-c", delete, "DELETE"); !strings.Contains(said, "200") {
+	request := `read p < /etc/cinc-project/search-password; exec 3<>/dev/tcp/127.0.0.1/9200; printf '%s /chef HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Basic %s\r\n\r\n' "$0" "$(printf 'cinc:%s' "$p" | base64 -w0)" >&3; head -1 <&3`
+	if said := inside(t, "api-1", "bash", "-c", request, "DELETE"); !strings.Contains(said, "200") {
 		t.Fatalf("delete %s: %s", index, said)
 	}
 	o := b.must(t, 5*time.Minute, "reindex", "--lab", "--node", "api-2", "--wait", "10s")
 	b.figure(t, "reindexed after %.1f s", o.took.Seconds())
-	if said := inside(t, "api-1", "bash", "-c", delete, "GET"); !strings.Contains(said, "200") {
+	if said := inside(t, "api-1", "bash", "-c", request, "GET"); !strings.Contains(said, "200") {
 		t.Errorf("the index is not back: %s", said)
 	}
 	b.untilWhole(t, 2*time.Minute)
