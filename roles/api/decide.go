@@ -42,7 +42,7 @@ func Decide(v View) role.Decision {
 	made := len(c.Databases) > 0
 	switch {
 	case c.OurKey && v.Configured:
-		return proceed(RowConfigured, "Cinc Server is configured, and nothing that it reads is new", role.APIStart{})
+		return proceed(RowConfigured, "Cinc Server is configured, and nothing that it reads is new", role.APIStart{Settled: true})
 	case c.OurKey && !c.Ledger.Made:
 		return proceed(RowFinish, "the databases are made; who made them did not come to the end", role.APIStart{Finish: true})
 	case c.OurKey && newer(v.Version, c.Ledger.Version):

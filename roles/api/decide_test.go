@@ -26,7 +26,7 @@ func TestDecide(t *testing.T) {
 		{"an empty server", false, "", cinc.Contents{}, RowBootstrap, role.Proceed, role.APIStart{Bootstrap: true, Finish: true}},
 		{"an empty server, begun by one that died at once", false, "", cinc.Contents{Ledger: begun}, RowBootstrap, role.Proceed, role.APIStart{Bootstrap: true, Finish: true}},
 		{"made to the end", false, "", whole, RowJoin, role.Proceed, role.APIStart{}},
-		{"made to the end, and this machine knows", true, "", whole, RowConfigured, role.Proceed, role.APIStart{}},
+		{"made to the end, and this machine knows", true, "", whole, RowConfigured, role.Proceed, role.APIStart{Settled: true}},
 		{"made by an older release", false, "15.10.125", whole, RowUpgrade, role.Proceed, role.APIStart{Upgrade: true}},
 		{"made by a newer release", false, "15.10.83", whole, RowJoin, role.Proceed, role.APIStart{}},
 		{

@@ -103,6 +103,9 @@ func Reach(in role.Inputs) step.Plan {
 			Action: md5Roles{where},
 		})
 	}
+	if in.Joined.API.Settled {
+		return plan // searches wait for the search, and nothing else does
+	}
 	return append(plan, step.Step{
 		Title:  "Ask the search",
 		Reason: "every reconfigure asks for its version, and makes its index at once",

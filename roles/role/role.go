@@ -121,6 +121,8 @@ type APIStart struct {
 	Clear bool
 	// Finish tells to leave the superuser the bundle's key alone, and to write down that the databases are made.
 	Finish bool
+	// Settled tells that there is nothing to configure, so that Cinc Server starts as soon as there is a database.
+	Settled bool
 	// Upgrade tells that this machine brings a newer Cinc Server, the first one of the cluster.
 	Upgrade bool
 }
