@@ -292,7 +292,7 @@ func testTiersReindex(t *testing.T, b *bench) {
 	if said := inside(t, "api-1", "bash", "-c", request, "DELETE"); !strings.Contains(said, "200") {
 		t.Fatalf("delete %s: %s", index, said)
 	}
-	o := b.must(t, 5*time.Minute, "reindex", "--lab", "--node", "api-2", "--wait", "10s")
+	o := b.must(t, 5*time.Minute, "reindex", "--lab", "--node", "api-2")
 	b.figure(t, "reindexed after %.1f s", o.took.Seconds())
 	if said := inside(t, "api-1", "bash", "-c", request, "GET"); !strings.Contains(said, "200") {
 		t.Errorf("the index is not back: %s", said)
