@@ -109,6 +109,9 @@ func (l *Lab) KillPrograms(ctx context.Context, node string, names ...string) (i
 // no error. Unpacked images stay in the cache for the next lab.
 func (l *Lab) Down(ctx context.Context) error {
 	return l.exclusively(ctx, func(host machine.Host) error {
+		if err := l.unpublish(ctx); err != nil {
+			return err
+		}
 		// By what is there, not by the record: it may be the part of a lab that an interrupted Up left.
 		folders, err := os.ReadDir(l.machinesDir())
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -145,12 +146,11 @@ func (m Machine) Uptime(host Host) (time.Duration, error) {
 // uptime reads the age of a process from its /proc/PID/stat and the host's /proc/uptime.
 func uptime(stat, now string) (time.Duration, error) {
 	const ticks = 100 // a second, on every architecture that Linux's userland sees
-	// The second field is a name in brackets that may hold anything; starttime is the 22nd.
-	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 20 {
-		return 0, fmt.Errorf("a process's stat has too few fields: %q", stat)
+	_, born, err := readStat(stat)
+	if err != nil {
+		return 0, err
 	}
-	started, err := strconv.ParseFloat(fields[19], 64)
+	started, err := strconv.ParseFloat(born, 64)
 	if err != nil {
 		return 0, err
 	}
@@ -160,4 +160,61 @@ func uptime(stat, now string) (time.Duration, error) {
 		return 0, err
 	}
 	return time.Duration((host - started/ticks) * float64(time.Second)), nil
+}
+
+// readStat reads the state of a process and when it started, in ticks since the host did, from its /proc/PID/stat.
+func readStat(stat string) (state, born string, err error) {
+	// The second field is a name in brackets that may hold anything; state is the third, starttime the 22nd.
+	fields := strings.Fields(stat[strings.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 20 {
+		return "", "", fmt.Errorf("a process's stat has too few fields: %q", stat)
+	}
+	return fields[0], fields[19], nil
+}
+
+// Born tells when a process of this host's started, in words that mean nothing but the same again: together with its
+// number they name this very process. One that has ended is ErrGone, also while nobody has asked how it ended.
+func Born(pid int) (string, error) {
+	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		if ignoreGone(err) == nil {
+			return "", ErrGone
+		}
+		return "", err
+	}
+	state, born, err := readStat(string(stat))
+	if err == nil && (state == "Z" || state == "X") {
+		return "", ErrGone
+	}
+	return born, err
+}
+
+// End ends the process of this host's that has this number and started then, and waits until it is gone. One that is gone
+// is no error.
+func End(ctx context.Context, pid int, born string) error {
+	handle, err := os.FindProcess(pid) // holds on to whichever process has the number now
+	if err != nil {
+		return err
+	}
+	defer func() { _ = handle.Release() }()
+	for _, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		now, err := Born(pid)
+		if errors.Is(err, ErrGone) || (err == nil && now != born) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if err := handle.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			return err
+		}
+		err = poll(ctx, endDeadline, func() (bool, error) {
+			now, err := Born(pid)
+			return errors.Is(err, ErrGone) || now != born, nil
+		})
+		if err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("process %d does not end", pid)
 }

@@ -117,6 +117,36 @@ func TestProcessesAndSignal(t *testing.T) {
 	}
 }
 
+func TestBornAndEnd(t *testing.T) {
+	needsLinux(t)
+	command := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	pid := command.Process.Pid
+	born, err := Born(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := End(t.Context(), pid, born+"0"); err != nil { // a stranger that got the number
+		t.Error(err)
+	}
+	if again, err := Born(pid); err != nil || again != born {
+		t.Fatalf("a stranger was ended: %q, %v", again, err)
+	}
+	for range 2 { // what is gone is no error
+		if err := End(t.Context(), pid, born); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := Born(pid); !errors.Is(err, ErrGone) {
+		t.Errorf("it is still there: %v", err) // as a zombie, since nobody has waited yet
+	}
+	if err := command.Wait(); err == nil {
+		t.Error("it ended by itself")
+	}
+}
+
 func TestRunning(t *testing.T) {
 	for events, want := range map[string]bool{"populated 1\nfrozen 0\n": true, "populated 0\nfrozen 0\n": false} {
 		m, host := standIn(t, events)
