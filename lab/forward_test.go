@@ -2,6 +2,7 @@ package lab
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/netip"
@@ -53,7 +54,7 @@ func TestPublish(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := l.unpublish(t.Context()); err != nil {
+		if err := l.unpublish(context.Background()); err != nil {
 			t.Error(err)
 		}
 	})

@@ -18,7 +18,7 @@ const (
 	startDeadline    = 20 * time.Second // until init runs
 	powerOffDeadline = 20 * time.Second
 	unplugDeadline   = 10 * time.Second
-	endDeadline      = 5 * time.Second  // a program of the lab's own
+	endDeadline      = 5 * time.Second // a program of the lab's own
 	shutdownDeadline = 2 * time.Minute // services get 90 seconds from systemd
 )
 

@@ -212,8 +212,8 @@ func End(ctx context.Context, pid int, born string) error {
 			now, err := Born(pid)
 			return errors.Is(err, ErrGone) || now != born, nil
 		})
-		if err == nil {
-			return nil
+		if err == nil || ctx.Err() != nil {
+			return err
 		}
 	}
 	return fmt.Errorf("process %d does not end", pid)
