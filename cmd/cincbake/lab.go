@@ -14,14 +14,25 @@ func newLab() *cobra.Command {
 		`The lab boots every machine of a cluster on this one, as a container with its own systemd: from the baked images, with the very
 seeds that render writes, on a network that the host has no part in. It is named after the cluster; a host can hold several.
 
+Machines lose their power, freeze, lose their network or run out of disk on demand; "drill" does so under load and measures it.
+
 It needs root on Linux, systemd-nspawn and iproute2, and changes nothing of the host that "lab down" does not take back.`,
 		newLabUp(),
 		newLabStatus(),
 		newLabPower("kill", "Pull a machine's plug", (*lab.Lab).PowerOff),
 		newLabPower("start", "Boot a machine that is off; its disks are as it left them", (*lab.Lab).Start),
-		newLabPower("replace", "Boot a new machine with an empty disk in another's place", (*lab.Lab).Replace),
+		newLabPower("freeze", "Stop a machine's programs where they are; their connections stay open", (*lab.Lab).Freeze),
+		newLabPower("thaw", "Let a frozen machine go on", (*lab.Lab).Thaw),
+		newLabPartition(),
+		newLabPower("heal", "Take back what partition did to a machine", (*lab.Lab).Heal),
+		newLabFill(),
+		newLabPower("empty", "Give the room back that fill took", (*lab.Lab).Empty),
+		newLabReplace(),
+		newLabAdd(),
 		newLabDrill(),
+		newLabSSH(),
 		newLabLogs(),
+		newLabForward(),
 		newLabDown(),
 	)
 }
@@ -29,7 +40,7 @@ It needs root on Linux, systemd-nspawn and iproute2, and changes nothing of the 
 // openLab returns the lab of the cluster that the spec describes.
 func openLab(r *cluster.Resolved) (*lab.Lab, error) { return lab.Open(lab.DefaultFolders(), r.Name) }
 
-// load returns the lab of the spec's cluster. What it has to run on is for the lab's own record to say: the spec may have
+// lab returns the lab of the spec's cluster. What it has to run on is for the lab's own record to say: the spec may have
 // changed since the lab was made.
 func (f *specFlag) lab() (*lab.Lab, error) {
 	_, resolved, err := f.load()

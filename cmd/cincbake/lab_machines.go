@@ -36,18 +36,37 @@ themselves.`,
 			}
 			var rows [][]string
 			for _, m := range machines {
-				state := "off"
-				if m.Running {
-					state = "running since " + time.Duration(m.Seconds*float64(time.Second)).Round(time.Second).String()
-				}
-				rows = append(rows, []string{m.Node, m.Address.String(), state})
+				rows = append(rows, []string{m.Node, m.Address.String(), stateOf(m)})
 			}
-			return printTable(c.OutOrStdout(), []string{"MACHINE", "ADDRESS", "STATE"}, rows)
+			if err := printTable(c.OutOrStdout(), []string{"MACHINE", "ADDRESS", "STATE"}, rows); err != nil {
+				return err
+			}
+			listen, err := l.Published()
+			if err != nil || listen == "" {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "\nhttps://%s leads to the cluster\n", listen)
+			return err
 		},
 	}
 	spec.register(c)
 	output.register(c)
 	return c
+}
+
+// stateOf says in a few words how a machine is.
+func stateOf(m lab.Machine) string {
+	state := "off"
+	if m.Running {
+		state = "running since " + time.Duration(m.Seconds*float64(time.Second)).Round(time.Second).String()
+	}
+	if m.Frozen {
+		state += ", frozen"
+	}
+	if m.Partitioned {
+		state += ", partitioned"
+	}
+	return state
 }
 
 // newLabPower returns a command that does one thing to one machine of the lab.
