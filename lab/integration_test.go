@@ -384,6 +384,27 @@ func TestLab(t *testing.T) {
 			t.Errorf("%s does not reach %s", other, one)
 		}
 	})
+	t.Run("clients of this host are led in", func(t *testing.T) {
+		listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- l.Forward(ctx, listener, net.JoinHostPort(address, "22")) }()
+		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || !strings.HasPrefix(line, "SSH-2.0-") {
+			t.Errorf("it says %q: %v", line, err)
+		}
+		cancel() // also of a connection that is open
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
 	t.Run("a partition outlasts a restart, and not the operator's way in", func(t *testing.T) {
 		if _, err := exec.LookPath("nft"); err != nil {
 			require(t, "nft cuts nodes off: apt-get install nftables")
@@ -517,6 +538,15 @@ func TestLab(t *testing.T) {
 		}
 		if got := readMark(t, folders, l, one); got != "\x00\x00\x00\x00" {
 			t.Errorf("the new data disk says %q", got)
+		}
+	})
+	t.Run("replaced from a named image", func(t *testing.T) {
+		do("replace", func(ctx context.Context, node string) error {
+			return l.ReplaceFrom(ctx, node, config.Images[cluster.RolePostgres], func(lab.Event) {})
+		}, one)
+		back(t)
+		if err := up(t.Context()); err != nil {
+			t.Error(err)
 		}
 	})
 	t.Run("down leaves nothing, also of an interrupted up", func(t *testing.T) {
