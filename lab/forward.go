@@ -21,8 +21,11 @@ import (
 	"github.com/cincbake/cincbake/lab/machine"
 )
 
-// publicAddress is where this host's clients find the cluster, unless something else listens there.
-const publicAddress = "127.0.0.1:8443"
+// firstPort is where this host's clients find the cluster; while something else listens there, on one of the next.
+const (
+	firstPort = 8443
+	lastPort  = firstPort + 99
+)
 
 // dialDeadline is how long a client waits that is led to nobody.
 const dialDeadline = 10 * time.Second
@@ -87,7 +90,7 @@ func (l *Lab) Publish(ctx context.Context, ca string, command func(to string) []
 
 // publish starts the program; was is where the one before it listened, which clients may have noted.
 func (l *Lab) publish(ctx context.Context, was, to string, argv []string) (string, error) {
-	listener, err := listenOn(ctx, was, publicAddress, "127.0.0.1:0")
+	listener, err := listenOn(ctx, publicAddresses(was)...)
 	if err != nil {
 		return "", err
 	}
@@ -118,6 +121,15 @@ func (l *Lab) publish(ctx context.Context, was, to string, argv []string) (strin
 		return "", errors.Join(err, program.Process.Kill())
 	}
 	return f.Listen, nil
+}
+
+// publicAddresses are where to listen, the best first. They are on loopback: a lab is nobody's but this host's.
+func publicAddresses(was string) []string {
+	addresses := []string{was}
+	for port := firstPort; port <= lastPort; port++ {
+		addresses = append(addresses, net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	}
+	return addresses
 }
 
 // listenOn takes the first of the addresses that is free.

@@ -9,6 +9,8 @@ import (
 	"os"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/lab/machine"
 )
@@ -84,6 +86,13 @@ func TestPublish(t *testing.T) {
 		t.Errorf("clients trust %q: %v", text, err)
 	}
 
+	// The CA is for everyone on this host, and so the folders above it let pass; what machines hold is for root alone.
+	for path, want := range map[string]os.FileMode{l.CAFile(): 0o644, l.dir(): 0o711, l.machinesDir(): 0o700, l.recordFile(): 0o600, l.forwardingFile(): 0o600} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s is %v, not %v: %v", path, info, want, err)
+		}
+	}
+
 	if err := l.unpublish(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -92,6 +101,27 @@ func TestPublish(t *testing.T) {
 	}
 	if publish() != first {
 		t.Error("the new program listens elsewhere, though the address is free")
+	}
+}
+
+// Where another lab listens already, the next port is taken; where this one did before, clients may have noted.
+func TestPublicAddresses(t *testing.T) {
+	got := publicAddresses("127.0.0.1:8450")
+	if diff := cmp.Diff([]string{"127.0.0.1:8450", "127.0.0.1:8443", "127.0.0.1:8444"}, got[:3]); diff != "" {
+		t.Error(diff)
+	}
+	taken, err := listenOn(t.Context(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	free, err := listenOn(t.Context(), "", taken.Addr().String(), "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer free.Close()
+	if _, err := listenOn(t.Context(), taken.Addr().String(), free.Addr().String()); err == nil {
+		t.Error("an address was taken twice")
 	}
 }
 

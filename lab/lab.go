@@ -186,7 +186,8 @@ func (l *Lab) load() (record, error) {
 }
 
 func (l *Lab) save(r record) error {
-	if err := os.MkdirAll(l.machinesDir(), 0o700); err != nil {
+	// Who is not root may read the CA's certificate, by its name, and look into nothing else: what machines hold is secret.
+	if err := errors.Join(os.MkdirAll(l.dir(), 0o711), os.MkdirAll(l.machinesDir(), 0o700)); err != nil {
 		return err
 	}
 	text, err := r.text()
@@ -254,7 +255,7 @@ func (l *Lab) exclusively(ctx context.Context, f func(machine.Host) error) (err 
 	if err != nil {
 		return exit.As(exit.Missing, err)
 	}
-	if err := os.MkdirAll(l.folders.State, 0o700); err != nil {
+	if err := os.MkdirAll(l.folders.State, 0o711); err != nil {
 		return err
 	}
 	lock, err := flock.Exclusive(ctx, filepath.Join(l.folders.State, ".lock"))
