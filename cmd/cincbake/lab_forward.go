@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -53,8 +54,8 @@ func listenerFor(ctx context.Context, address string) (net.Listener, error) {
 	return net.FileListener(file)
 }
 
-// publish has the lab answer on this host, and prints where.
-func publish(c *cobra.Command, l *lab.Lab, spec *cluster.Spec, r *cluster.Resolved, bundle *secrets.Bundle) error {
+// publish has the lab answer on this host, and prints where: not before it does, unless within is 0.
+func publish(c *cobra.Command, l *lab.Lab, spec *cluster.Spec, r *cluster.Resolved, bundle *secrets.Bundle, within time.Duration) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -64,6 +65,11 @@ func publish(c *cobra.Command, l *lab.Lab, spec *cluster.Spec, r *cluster.Resolv
 	})
 	if err != nil || listen == "" {
 		return err
+	}
+	if within > 0 {
+		if err := newDoorman(listen, r.Domain, bundle).await(c.Context(), within); err != nil {
+			return err
+		}
 	}
 	trust := "--cacert " + l.CAFile() + " "
 	if certificate, _ := spec.TLSPaths(); certificate != "" {
@@ -75,10 +81,18 @@ func publish(c *cobra.Command, l *lab.Lab, spec *cluster.Spec, r *cluster.Resolv
 
 // whereabouts tells a person how to reach the lab. It is known on no name server, so curl is told where its name leads.
 func whereabouts(listen, domain, trust string) string {
-	host, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		return "https://" + listen
-	}
-	return fmt.Sprintf("https://%s answers as %s:\n  curl %s--resolve %[2]s:%[4]s:%[5]s https://%[2]s:%[4]s/_status",
-		listen, domain, trust, port, host)
+	host, port := hostPort(listen)
+	return fmt.Sprintf("%s\n  curl %s--resolve %[3]s:%[4]s:%[5]s https://%[3]s:%[4]s/_status", clients(listen, domain), trust, domain, port, host)
+}
+
+// clients tells which URL clients of this host use, and where its name has to lead.
+func clients(listen, domain string) string {
+	host, port := hostPort(listen)
+	return fmt.Sprintf("clients: https://%s at %s", net.JoinHostPort(domain, port), host)
+}
+
+// hostPort takes apart an address that somebody listens on, which is always one.
+func hostPort(listen string) (host, port string) {
+	host, port, _ = net.SplitHostPort(listen)
+	return host, port
 }

@@ -45,7 +45,11 @@ themselves.`,
 			if err != nil || listen == "" {
 				return err
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "\nhttps://%s leads to the cluster\n", listen)
+			served, err := l.Cluster()
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprintf(c.OutOrStdout(), "\n%s\n", clients(listen, served.Domain))
 			return err
 		},
 	}

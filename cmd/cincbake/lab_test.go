@@ -11,9 +11,9 @@ import (
 
 func TestWhereabouts(t *testing.T) {
 	for name, row := range map[string]struct{ trust, want string }{
-		"signed by the cluster's CA": {"--cacert /l/ca.pem ", `https://127.0.0.1:8443 answers as chef.example.com:
+		"signed by the cluster's CA": {"--cacert /l/ca.pem ", `clients: https://chef.example.com:8443 at 127.0.0.1
   curl --cacert /l/ca.pem --resolve chef.example.com:8443:127.0.0.1 https://chef.example.com:8443/_status`},
-		"the user's own": {"", `https://127.0.0.1:8443 answers as chef.example.com:
+		"the user's own": {"", `clients: https://chef.example.com:8443 at 127.0.0.1
   curl --resolve chef.example.com:8443:127.0.0.1 https://chef.example.com:8443/_status`},
 	} {
 		t.Run(name, func(t *testing.T) {

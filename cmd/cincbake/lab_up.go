@@ -101,7 +101,7 @@ ends it.`,
 				return err
 			}
 			if wait == 0 {
-				return publish(c, l, wanted, resolved, bundle)
+				return publish(c, l, wanted, resolved, bundle, 0)
 			}
 			client, err := labClient(l, resolved, bundle)
 			if err != nil {
@@ -111,7 +111,7 @@ ends it.`,
 				return err
 			}
 			p.say("cluster", "whole")
-			return publish(c, l, wanted, resolved, bundle)
+			return publish(c, l, wanted, resolved, bundle, answerDeadline)
 		},
 	}
 	spec.register(c)
