@@ -57,6 +57,7 @@ fi
 "$cincbake" validate
 "$cincbake" secrets init
 
+# Not left to lab up: images of an earlier run have the same recipe, and that run's agent in them.
 say "One image per role"
 "$cincbake" bake --packer "$root/.cache/tools/packer" --images ../images
 
@@ -70,6 +71,7 @@ The cluster runs. Look around:
 
   cd $lab/cluster
   $cincbake status --lab                how every machine is
+  $cincbake lab status                  which machines run, and the URL for clients
   $cincbake lab kill api-1              pull a plug; lab start puts it back
   $cincbake lab replace postgres-1      a new machine with an empty disk
   $cincbake lab drill --suite reduced   strike after strike under load, and a report
