@@ -27,7 +27,12 @@ type config struct {
 
 	// InitialManagers is there at the first formation only, as the join decided.
 	InitialManagers []string `yaml:"cluster.initial_master_nodes,omitempty"`
-	MemoryLock      bool     `yaml:"bootstrap.memory_lock"`
+	// How long a node that is silent counts as there. OpenSearch's own three times ten seconds, and thirty for a publication,
+	// leave a cluster without a manager for a minute when its machine is cut off.
+	LeaderTimeout   string `yaml:"cluster.fault_detection.leader_check.timeout"`
+	FollowerTimeout string `yaml:"cluster.fault_detection.follower_check.timeout"`
+	PublishTimeout  string `yaml:"cluster.publish.timeout"`
+	MemoryLock      bool   `yaml:"bootstrap.memory_lock"`
 	// AutoCreate: Cinc makes its index with a mapping of its own. After a loss, a first write must not make another one.
 	AutoCreate      string `yaml:"action.auto_create_index"`
 	DestructiveName bool   `yaml:"action.destructive_requires_name"`
@@ -81,6 +86,9 @@ func settings(in role.Inputs) ([]byte, error) {
 		PeerPort:    cluster.PortOpenSearchPeer,
 
 		InitialManagers: in.Joined.OpenSearch.InitialManagers,
+		LeaderTimeout:   "3s",
+		FollowerTimeout: "3s",
+		PublishTimeout:  "10s",
 		MemoryLock:      true,
 		AutoCreate:      securityIndex,
 		DestructiveName: true,
