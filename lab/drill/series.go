@@ -348,7 +348,8 @@ func (s Series) look(ctx context.Context, crews []crew, window span, struck time
 		r.Traffic = append(r.Traffic, result)
 	}
 	if worst.length() > noticed {
-		r.Events = append(r.Events, Event{after(worst.from), EventLost, ""}, Event{after(worst.to), EventBack, ""})
+		// What was acknowledged last lies a moment before the blow that came between.
+		r.Events = append(r.Events, Event{max(0, after(worst.from)), EventLost, ""}, Event{after(worst.to), EventBack, ""})
 	}
 	slices.SortStableFunc(r.Events, func(a, b Event) int {
 		switch {
