@@ -11,9 +11,9 @@ import (
 	"github.com/cincbake/cincbake/lab/machine"
 )
 
-// ReplaceFrom is Replace whose new machine boots another image of the node's role, as when a cluster is moved to newer
-// images one node after the other.
-func (l *Lab) ReplaceFrom(ctx context.Context, node string, image images.Entry, report func(Event)) error {
+// ReplaceFrom is Replace whose new machine boots another image of the node's recipe, as when a cluster is moved to newer
+// images one node after the other. The recipe is the cluster file's: the lab's record does not say which packages it names.
+func (l *Lab) ReplaceFrom(ctx context.Context, of *cluster.Resolved, node string, image images.Entry, report func(Event)) error {
 	return l.exclusively(ctx, func(host machine.Host) error {
 		r, err := l.load()
 		if err != nil {
@@ -24,10 +24,13 @@ func (l *Lab) ReplaceFrom(ctx context.Context, node string, image images.Entry, 
 			return err
 		}
 		n := r.nodes()[slot]
+		if err := l.madeFrom(r, of); err != nil {
+			return err
+		}
 		if image.Record.Role != n.Role {
 			return exit.Errorf(exit.Invalid, "%s is a machine of role %s, and image %s is for %s", node, n.Role, image.ID, image.Record.Role)
 		}
-		if err := bootable(image.Record); err != nil {
+		if err := fits(image.Record, of.Recipe(n.Role)); err != nil {
 			return exit.Errorf(exit.Missing, "image %s: %w", image.ID, err)
 		}
 		// While it is unpacked the old machine goes on.
@@ -57,12 +60,8 @@ func (l *Lab) Add(ctx context.Context, of *cluster.Resolved, node cluster.Node, 
 		if err != nil {
 			return err
 		}
-		same, err := equal(record{Cluster: r.Cluster}, record{Cluster: *of})
-		if err != nil {
+		if err := l.madeFrom(r, of); err != nil {
 			return err
-		}
-		if !same {
-			return exit.Errorf(exit.Unsafe, "lab %s was made from another cluster file, whose machines would not know %s: put it back, or cincbake lab down first", l.name, node.Name)
 		}
 		if _, err := l.slotOf(r, node.Name); err == nil {
 			return exit.Errorf(exit.Invalid, "lab %s has %s already: cincbake lab start boots it", l.name, node.Name)
@@ -82,4 +81,16 @@ func (l *Lab) Add(ctx context.Context, of *cluster.Resolved, node cluster.Node, 
 		}
 		return nil
 	})
+}
+
+// madeFrom refuses a cluster file that the lab was not made from: what it says of a machine, the others do not know.
+func (l *Lab) madeFrom(r record, of *cluster.Resolved) error {
+	same, err := equal(record{Cluster: r.Cluster}, record{Cluster: *of})
+	if err != nil {
+		return err
+	}
+	if !same {
+		return exit.Errorf(exit.Unsafe, "lab %s was made from another cluster file: put it back, or cincbake lab down first, which discards the lab's data", l.name)
+	}
+	return nil
 }

@@ -1,7 +1,12 @@
 package lab
 
 import (
+	"encoding/json"
+	"maps"
 	"net/netip"
+	"os"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,15 +102,18 @@ func TestReplaceFromAndAddRefuse(t *testing.T) {
 	}
 	image := config.Images[cluster.RolePostgres]
 	image.Record.Role = cluster.RolePostgres
-	other, stale := image, image
+	other, stale, major := image, image, image
 	other.Record.Role = cluster.RoleHeartbeat
 	stale.Record.Verified = false
+	major.Record.Recipe.PostgresVersion++
+	major.Record.RecipeDigest = major.Record.Recipe.Digest()
 	api := cluster.Node{Name: "api-2", Role: cluster.RoleAPI, Slot: 2, Address: netip.MustParseAddr("10.20.0.22")}
 	moved := *config.Cluster
 	moved.Domain = "elsewhere.example.com"
-	replace := func(node string, image images.Entry) error {
-		return l.ReplaceFrom(t.Context(), node, image, func(Event) {})
+	replaceIn := func(c *cluster.Resolved, node string, image images.Entry) error {
+		return l.ReplaceFrom(t.Context(), c, node, image, func(Event) {})
 	}
+	replace := func(node string, image images.Entry) error { return replaceIn(config.Cluster, node, image) }
 	add := func(c *cluster.Resolved, n cluster.Node) error { return l.Add(t.Context(), c, n, cloudinit.Seed{}) }
 	wrong := api
 	wrong.Address = netip.MustParseAddr("10.20.0.99")
@@ -115,6 +123,8 @@ func TestReplaceFromAndAddRefuse(t *testing.T) {
 	}{
 		"an image of another role":    {replace("postgres-1", other), exit.Invalid},
 		"an image nobody verified":    {replace("postgres-1", stale), exit.Missing},
+		"an image of another recipe":  {replace("postgres-1", major), exit.Missing}, // up would refuse the lab from then on
+		"an image for another lab":    {replaceIn(&moved, "postgres-1", image), exit.Unsafe},
 		"a node that is not there":    {replace("postgres-9", image), exit.Invalid},
 		"a node that is there":        {add(config.Cluster, config.Cluster.Nodes[0]), exit.Invalid},
 		"a node of another cluster":   {add(&moved, api), exit.Unsafe},
@@ -127,5 +137,90 @@ func TestReplaceFromAndAddRefuse(t *testing.T) {
 	}
 	if r, err := l.load(); err != nil || len(r.Added) > 0 || len(r.NodeImages) > 0 {
 		t.Errorf("what was refused is written down: %+v, %v", r, err)
+	}
+}
+
+// Which package an API node's recipe names, the lab's record does not say; the cluster file that it was made from does.
+func TestReplaceFromHeedsThePackage(t *testing.T) {
+	if _, err := machine.ThisHost(); err != nil {
+		t.Skip(err)
+	}
+	l := testLab(t, "demo")
+	config := testConfig()
+	config.Cluster.Cinc = &cluster.Cinc{Version: "15.10.91", Package: cluster.Package{Digest: digestC}}
+	config.Cluster.Nodes = append(config.Cluster.Nodes, cluster.Node{Name: "api-1", Role: cluster.RoleAPI, Slot: 1})
+	image := func(of string) images.Entry {
+		recipe := config.Cluster.Recipe(cluster.RoleAPI)
+		recipe.Package.Digest = of
+		return images.Entry{ID: "api/1", Record: images.Record{
+			Role: cluster.RoleAPI, Recipe: recipe, RecipeDigest: recipe.Digest(), ContentDigest: digestB, DocumentFormat: cloudinit.DocumentFormat, Verified: true,
+		}}
+	}
+	config.Images[cluster.RoleAPI] = image(digestC)
+	if _, err := l.settle(config); err != nil {
+		t.Fatal(err)
+	}
+	for of, want := range map[string]string{
+		digestC: "is not there as rootfs", // the right one, of which this test has no file
+		digestA: "baked from another recipe",
+	} {
+		err := l.ReplaceFrom(t.Context(), config.Cluster, "api-1", image(of), func(Event) {})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("package %s: %v", of, err)
+		}
+	}
+}
+
+// A node that is added boots its role's image, so that one is kept when every node there is has been replaced from others.
+func TestUsedImagesKeepsTheRoles(t *testing.T) {
+	l := testLab(t, "demo")
+	config := testConfig()
+	config.Cluster.Nodes = append(config.Cluster.Nodes, cluster.Node{Name: "postgres-2", Role: cluster.RolePostgres, Slot: 2})
+	r, err := l.settle(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const digestD = "sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"
+	r.setImage(r.Cluster.Nodes[0], digestC)
+	r.setImage(r.Cluster.Nodes[2], digestD)
+	if err := l.save(r); err != nil {
+		t.Fatal(err)
+	}
+	used, err := UsedImages(l.folders)
+	want := map[string]string{digestA: "the lab demo", digestB: "the lab demo", digestC: "the lab demo", digestD: "the lab demo"}
+	if diff := cmp.Diff(want, used); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+}
+
+// What befalls a lab is a part of its record only then: before, it reads as older releases wrote it.
+func TestARecordBeforeAnythingBefell(t *testing.T) {
+	l := testLab(t, "demo")
+	r, err := l.settle(testConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys := func() (names []string) {
+		t.Helper()
+		text, err := os.ReadFile(l.recordFile())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var fields map[string]json.RawMessage
+		if err := json.Unmarshal(text, &fields); err != nil {
+			t.Fatal(err)
+		}
+		return slices.Sorted(maps.Keys(fields))
+	}
+	old := []string{"cluster", "created", "diskBytes", "format", "images"}
+	if diff := cmp.Diff(old, keys()); diff != "" {
+		t.Error(diff)
+	}
+	r.setImage(r.Cluster.Nodes[0], digestC) // the only one of its role
+	if err := l.save(r); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(old, keys()); diff != "" {
+		t.Error(diff)
 	}
 }

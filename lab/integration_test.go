@@ -542,7 +542,7 @@ func TestLab(t *testing.T) {
 	})
 	t.Run("replaced from a named image", func(t *testing.T) {
 		do("replace", func(ctx context.Context, node string) error {
-			return l.ReplaceFrom(ctx, node, config.Images[cluster.RolePostgres], func(lab.Event) {})
+			return l.ReplaceFrom(ctx, config.Cluster, node, config.Images[cluster.RolePostgres], func(lab.Event) {})
 		}, one)
 		back(t)
 		if err := up(t.Context()); err != nil {

@@ -15,6 +15,9 @@ func UsedImages(folders Folders) (map[string]string, error) {
 		if err != nil {
 			return nil, err // what an unreadable lab runs on is not known
 		}
+		for _, digest := range r.Images { // no node may boot it any more, but the next that is added will
+			used[digest] = "the lab " + l.name
+		}
 		for _, node := range r.nodes() {
 			used[r.image(node)] = "the lab " + l.name
 		}

@@ -27,7 +27,11 @@ boots another image of its role: so a cluster moves to newer images, one machine
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: spec.completeMachines,
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := spec.lab()
+			_, resolved, err := spec.load()
+			if err != nil {
+				return err
+			}
+			l, err := openLab(resolved)
 			if err != nil {
 				return err
 			}
@@ -45,7 +49,7 @@ boots another image of its role: so a cluster moves to newer images, one machine
 				from = entry.ID
 				p := newProgress(c.ErrOrStderr())
 				replace = func() error {
-					return l.ReplaceFrom(c.Context(), args[0], entry, func(e lab.Event) {
+					return l.ReplaceFrom(c.Context(), resolved, args[0], entry, func(e lab.Event) {
 						p.say(e.Subject, fmt.Sprintf("%s (%.1f s)", e.What, e.Took.Seconds()))
 					})
 				}
