@@ -84,6 +84,14 @@ func TestSettleAcceptsAGrownLab(t *testing.T) {
 	if m, err := l.machineOf("heartbeat-2"); err != nil || m.Port != "node4" {
 		t.Errorf("heartbeat-2 is at %q: %v", m.Port, err)
 	}
+	nodes, err := l.Nodes()
+	var names []string
+	for _, n := range nodes {
+		names = append(names, n.Name)
+	}
+	if diff := cmp.Diff([]string{"postgres-1", "heartbeat-1", "postgres-2", "heartbeat-2"}, names); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
 	used, err := UsedImages(l.folders)
 	if err != nil || used[digestA] == "" || used[digestB] == "" || used[digestC] == "" {
 		t.Errorf("used are %v: %v", used, err)

@@ -77,6 +77,15 @@ func (l *Lab) Cluster() (*cluster.Resolved, error) {
 	return &r.Cluster, nil
 }
 
+// Nodes returns every node that the lab has, those that were added last.
+func (l *Lab) Nodes() ([]cluster.Node, error) {
+	r, err := l.load()
+	if err != nil {
+		return nil, err
+	}
+	return r.nodes(), nil
+}
+
 // Logs writes the last lines of a node's journal, also of one that is stopped; and what it printed before it had one.
 func (l *Lab) Logs(ctx context.Context, node string, lines int, to io.Writer) error {
 	m, err := l.machineOf(node)

@@ -26,7 +26,7 @@ It lasts until "lab heal", also when the machine is started or replaced meanwhil
 It takes nft: apt-get install nftables`,
 		Example:           "  cincbake lab partition postgres-1\n  cincbake lab partition postgres-1 --with api-1,api-2",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := spec.lab()
 			if err != nil {
@@ -70,7 +70,7 @@ func newLabFill() *cobra.Command {
 "cincbake lab empty" removes the file.`,
 		Example:           "  cincbake lab fill postgres-1\n  cincbake lab fill opensearch-1 --leave 50000000",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := spec.lab()
 			if err != nil {

@@ -25,7 +25,7 @@ func newLabReplace() *cobra.Command {
 boots another image of its role: so a cluster moves to newer images, one machine after the other.`,
 		Example:           "  cincbake lab replace postgres-1\n  cincbake lab replace postgres-1 --image postgres/0123456789ab",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
 			_, resolved, err := spec.load()
 			if err != nil {
@@ -89,7 +89,7 @@ func newLabAdd() *cobra.Command {
 balancers count on the whole pool.`,
 		Example:           "  cincbake lab add api-4",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: completeNodes(&spec),
+		ValidArgsFunction: spec.completeAddable,
 		RunE: func(c *cobra.Command, args []string) error {
 			wanted, resolved, err := spec.load()
 			if err != nil {
@@ -102,6 +102,9 @@ balancers count on the whole pool.`,
 			node, err := explain.Find(resolved, args[0])
 			if err != nil {
 				return exit.As(exit.Invalid, err)
+			}
+			if _, err := resolved.Node(node.Name); err == nil {
+				return exit.Errorf(exit.Invalid, "%s is a machine that the cluster is made with: cincbake lab up boots it, or cincbake lab start", node.Name)
 			}
 			if dryRun {
 				fmt.Fprintf(c.ErrOrStderr(), "would boot %s at %s in lab %s\n", node.Name, node.Address, l.Name())

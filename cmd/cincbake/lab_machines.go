@@ -103,7 +103,7 @@ func newLabPower(use, short string, do func(*lab.Lab, context.Context, string) e
 			fmt.Fprintf(c.ErrOrStderr(), "%s %s: done in %.1f s\n", use, args[0], time.Since(began).Seconds())
 			return nil
 		},
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 	}
 	spec.register(c)
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be done")
@@ -120,7 +120,7 @@ func newLabLogs() *cobra.Command {
 		Short:             "Show the last lines of a machine's journal, also of one that is off",
 		Example:           "  cincbake lab logs postgres-1 --lines 200",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := spec.lab()
 			if err != nil {

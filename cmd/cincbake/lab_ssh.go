@@ -22,7 +22,7 @@ func newLabSSH() *cobra.Command {
 machine's root, with no capability that the machine itself has not got.`,
 		Example:           "  cincbake lab ssh postgres-1\n  cincbake lab ssh api-1 -- systemctl --failed",
 		Args:              cobra.MinimumNArgs(1),
-		ValidArgsFunction: spec.completeMachines,
+		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
 			_, resolved, err := spec.load()
 			if err != nil {
