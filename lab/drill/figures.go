@@ -73,7 +73,8 @@ func (t trace) worstClient(struck []string) time.Duration {
 }
 
 // hanging counts the operations that took longer than hangLimit of a time in which others were served. One that waits while
-// the service is away is no such thing, nor one on a machine that was struck itself.
+// the service is away is no such thing, nor one on a machine that was struck itself. Whoever asked while it was away may
+// learn of its return after as long again: TCP repeats what got no answer after twice as long each time.
 func (t trace) hanging(struck []string) int {
 	var away []span
 	for _, p := range t.pauses(everyone) {
@@ -87,11 +88,13 @@ func (t trace) hanging(struck []string) int {
 			continue
 		}
 		waited := span{o.began, o.ended}
-		served := waited.length()
+		served, limit := waited.length(), hangLimit
 		for _, a := range away {
-			served -= waited.overlap(a)
+			if both := waited.overlap(a); both > 0 {
+				served, limit = served-both, max(limit, a.length())
+			}
 		}
-		if served > hangLimit {
+		if served > limit {
 			count++
 		}
 	}
