@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -219,12 +218,4 @@ func (f *imagesFlag) complete(c *cobra.Command, _ []string, _ string) ([]string,
 		}
 	}
 	return names, cobra.ShellCompDirectiveNoFileComp
-}
-
-// requireImage returns the image that the cluster's machines of a role boot from; none is exit.Missing.
-func requireImage(err error) error {
-	if errors.Is(err, images.ErrNotFound) {
-		return exit.As(exit.Missing, err)
-	}
-	return err
 }
