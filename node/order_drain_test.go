@@ -13,18 +13,19 @@ import (
 )
 
 func TestAgentCheck(t *testing.T) {
-	e := &endpoint{host: step.NewRecorder(), machine: Machine{Self: cluster.Node{Name: "api-1", Role: cluster.RoleAPI, Address: netip.MustParseAddr("127.0.0.9")}}}
-	if err := e.answerAgentCheck(t.Context()); err != nil {
-		t.Fatal(err)
-	}
 	for _, row := range []struct {
+		address string // one for each machine
 		drained bool
 		want    string
-	}{{false, "ready\n"}, {true, "drain\n"}, {false, "ready\n"}} {
+	}{{"127.0.0.9", false, "ready\n"}, {"127.0.0.10", true, "drain\n"}} {
+		e := &endpoint{host: step.NewRecorder(), machine: Machine{Self: cluster.Node{Name: "api-1", Role: cluster.RoleAPI, Address: netip.MustParseAddr(row.address)}}}
 		if err := cinc.Drain(e.host, row.drained); err != nil {
 			t.Fatal(err)
 		}
-		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", "127.0.0.9:9441")
+		if err := e.answerAgentCheck(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(t.Context(), "tcp", net.JoinHostPort(row.address, "9441"))
 		if err != nil {
 			t.Fatal(err)
 		}
