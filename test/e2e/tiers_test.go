@@ -343,7 +343,7 @@ func testTiersRotate(t *testing.T, b *bench) {
 		}
 	})
 	before := inside(t, "postgres-1", "cat", "/etc/cincbake/tls/postgres.pem")
-	o := b.must(t, 5*time.Minute, "secrets", "rotate", "leaves", "--apply", "--lab")
+	o := b.must(t, 10*time.Minute, "secrets", "rotate", "leaves", "--apply", "--lab")
 	stop()
 	asking.Wait()
 	b.figure(t, "%d questions during a rotation of %.0f s, %d failed", asked, o.took.Seconds(), len(failures))
