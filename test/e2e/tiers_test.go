@@ -48,8 +48,6 @@ func TestTiers(t *testing.T) {
 		{"a lost index is filled anew", testTiersReindex},
 		{"a fourth API node serves, and nobody is told", testTiersAdd},
 		{"one strike after the other", testTiersDrill},
-		{"running machines take new certificates over", testTiersRotate},
-		{"a backup brings everything back on fresh machines", testTiersRestore},
 		{"down leaves nothing behind", testTiersDown},
 	} {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, b) }) {
@@ -324,59 +322,6 @@ func testTiersAdd(t *testing.T, b *bench) {
 		return leads == 2
 	})
 	b.figure(t, "api-4 gets clients %.1f s after it was launched", time.Since(began).Seconds())
-}
-
-// testTiersRotate replaces every leaf certificate while a client asks all the time.
-func testTiersRotate(t *testing.T, b *bench) {
-	ctx, stop := context.WithCancel(t.Context())
-	var asking sync.WaitGroup
-	var asked int
-	var failures []error
-	l := tiers(t)
-	asking.Go(func() {
-		for ctx.Err() == nil {
-			if err := pong(context.WithoutCancel(ctx), l); err != nil {
-				failures = append(failures, fmt.Errorf("%s: %w", time.Now().Format(time.TimeOnly), err))
-			}
-			asked++
-			time.Sleep(50 * time.Millisecond)
-		}
-	})
-	before := inside(t, "postgres-1", "cat", "/etc/cincbake/tls/postgres.pem")
-	o := b.must(t, 10*time.Minute, "secrets", "rotate", "leaves", "--apply", "--lab")
-	stop()
-	asking.Wait()
-	b.figure(t, "%d questions during a rotation of %.0f s, %d failed", asked, o.took.Seconds(), len(failures))
-	if len(failures) > 0 {
-		t.Errorf("the first failure of %d: %v", len(failures), failures[0])
-	}
-	if inside(t, "postgres-1", "cat", "/etc/cincbake/tls/postgres.pem") == before {
-		t.Error("postgres-1 still has its old certificate")
-	}
-	if o := b.try(t, time.Minute, "secrets", "rotate", "passwords", "--apply", "--lab"); o.code == 0 {
-		t.Error("what takes an outage was rotated without a word")
-	}
-}
-
-// testTiersRestore destroys everything and begins anew from the backup.
-func testTiersRestore(t *testing.T, b *bench) {
-	b.must(t, 5*time.Minute, "backup", "--lab")
-	const count = "select count(*) from written"
-	rows := b.sql(t, "cincbake", count)
-	b.must(t, 2*time.Minute, "lab", "down")
-	b.must(t, time.Minute, "restore", "--latest", "--lab")
-	o := b.must(t, 8*time.Minute, "lab", "up", "--images", b.images)
-	b.figure(t, "whole %.1f s after lab up, from the backup", o.took.Seconds())
-	if got := b.sql(t, "cincbake", count); got != rows || rows == "0" {
-		t.Errorf("%s rows came back, there were %s", got, rows)
-	}
-	if keys := b.sql(t, "opscode_chef", "select key_name from keys join users using (id) where username = 'pivotal'"); keys != "cincbake" {
-		t.Errorf("pivotal's keys are %q", keys)
-	}
-	b.must(t, 5*time.Minute, "reindex", "--lab")
-	if err := pong(t.Context(), tiers(t)); err != nil {
-		t.Error(err)
-	}
 }
 
 // testTiersDrill runs the reduced drill: nothing that was acknowledged may be lost, and no second search cluster formed. A
