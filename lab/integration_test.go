@@ -106,11 +106,12 @@ func bakePlain(t *testing.T, c *cluster.Resolved) map[cluster.Role]images.Entry 
 	for _, role := range []cluster.Role{cluster.RolePostgres, cluster.RoleHeartbeat} {
 		recipe := c.Recipe(role)
 		entry, err := catalogue.Add(t.Context(), func(draft *images.Draft) (images.Record, error) {
-			return images.Record{
+			record := images.Record{
 				Role: role, Recipe: recipe, RecipeDigest: recipe.Digest(), ContentDigest: digest,
 				Packages: []images.Package{{Name: "cloud-init", Version: "1", Arch: "all"}}, AgentVersion: "test",
 				DocumentFormat: cloudinit.DocumentFormat, Created: time.Now().UTC(), Verified: true,
-			}, draft.Stream(images.KindRootfs, func(to io.Writer) error {
+			}
+			return record, draft.Stream(images.KindRootfs, func(to io.Writer) error {
 				return archive.Pack(t.Context(), merged, to, archive.Times{Made: time.Now(), Epoch: time.Unix(0, 0)})
 			})
 		})

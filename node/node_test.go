@@ -52,14 +52,7 @@ func seeded(t *testing.T, name string) (*step.Recorder, *cluster.Resolved, *secr
 	if err != nil {
 		t.Fatal(err)
 	}
-	scoped, err := bundle.Scope(self)
-	if err != nil {
-		t.Fatal(err)
-	}
-	encoded, err := scoped.Encode()
-	if err != nil {
-		t.Fatal(err)
-	}
+	encoded := encodedFor(t, bundle, r, name)
 	document := cloudinit.Document{
 		Format: cloudinit.DocumentFormat, Node: name, Recipe: r.Recipe(self.Role).Digest(), Secrets: secrets.Digest(encoded), Cluster: *r,
 	}

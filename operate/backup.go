@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/roles/pgbackrest"
+	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 )
 
@@ -91,13 +91,11 @@ func (c Client) awaitBackup(ctx context.Context, node cluster.Node, of pgbackres
 		if time.Since(told) > silence {
 			return pgbackrest.Backup{}, err
 		}
-		select {
-		case <-ctx.Done():
-			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		if err := role.Pause(ctx, backupPause); err != nil {
+			if errors.Is(err, context.DeadlineExceeded) {
 				return pgbackrest.Backup{}, exit.Errorf(exit.TimedOut, "the backup on %s goes on without us: cincbake backup list shows it when it is there", node.Name)
 			}
-			return pgbackrest.Backup{}, ctx.Err()
-		case <-time.After(backupPause + rand.N(backupPause/2)): //nolint:gosec // jitter, not a secret
+			return pgbackrest.Backup{}, err
 		}
 	}
 }

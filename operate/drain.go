@@ -3,7 +3,6 @@ package operate
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/roles/cinc"
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // Drain keeps new clients from an API node, or lets them come again, and waits until every balancer does so.
@@ -51,7 +51,7 @@ func (c Client) awaitBalancers(ctx context.Context, name string, drained bool) e
 		if len(behind) == 0 && ctx.Err() == nil {
 			return nil
 		}
-		if pause(ctx, time.Second) != nil {
+		if role.Pause(ctx, time.Second) != nil {
 			return exit.Errorf(exit.TimedOut, "%s has not heard of it after %v", strings.Join(behind, " and "), balancersDeadline)
 		}
 	}
@@ -85,7 +85,7 @@ func (c Client) AwaitClientsGone(ctx context.Context, name string, within time.D
 		if left == 0 || !time.Now().Before(end) {
 			return left, nil
 		}
-		if err := pause(ctx, min(time.Second, max(time.Until(end), time.Millisecond))); err != nil {
+		if err := role.Pause(ctx, min(time.Second, max(time.Until(end), time.Millisecond))); err != nil {
 			return left, err
 		}
 	}
@@ -109,7 +109,7 @@ func (c Client) Reindex(ctx context.Context, name string) error {
 		return err
 	}
 	for {
-		if err := pause(ctx, reindexPause); err != nil {
+		if err := role.Pause(ctx, reindexPause); err != nil {
 			return fmt.Errorf("%s goes on with the reindex by itself: %w", name, err)
 		}
 		asking, cancel := context.WithTimeout(ctx, askDeadline)
@@ -140,16 +140,6 @@ func (c Client) apiNode(name string) (cluster.Node, error) {
 		err = exit.Errorf(exit.Invalid, "%s is no API node", name)
 	}
 	return node, err
-}
-
-// pause waits about as long as asked, a quarter more or less.
-func pause(ctx context.Context, about time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(about*3/4 + rand.N(about/2)): //nolint:gosec // jitter, not a secret
-		return nil
-	}
 }
 
 // AnyAPI returns the last API node that is ready: balancers have no favourite among them.

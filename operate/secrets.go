@@ -5,13 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 )
 
@@ -124,13 +124,11 @@ func (c Client) awaitTaken(ctx context.Context, node cluster.Node, since time.Ti
 				return exit.Errorf(exit.Unsafe, "%s refuses its new secrets: %s: %s", node.Name, all[i].Status.Reason, all[i].Status.Hint)
 			}
 		}
-		select {
-		case <-ctx.Done():
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return ctx.Err()
+		if err := role.Pause(ctx, wholePause); err != nil {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				return err
 			}
 			return exit.Errorf(exit.TimedOut, "%s has its new secrets, and the cluster is not whole after %v; machines after it were given nothing:\n%w", node.Name, takeDeadline, lacks)
-		case <-time.After(300*time.Millisecond + rand.N(200*time.Millisecond)): //nolint:gosec // jitter, not a secret
 		}
 	}
 }

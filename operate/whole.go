@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // What a database node says of its role and state, in Patroni's words.
@@ -179,6 +179,9 @@ func (c Client) WaitWhole(ctx context.Context, within time.Duration) error {
 	return c.Watch(ctx, within, func([]NodeStatus) {})
 }
 
+// wholePause is about how long to wait before all are asked again.
+const wholePause = 400 * time.Millisecond
+
 // Watch is WaitWhole with somebody who hears every round of answers.
 func (c Client) Watch(ctx context.Context, within time.Duration, heard func([]NodeStatus)) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
@@ -192,13 +195,11 @@ func (c Client) Watch(ctx context.Context, within time.Duration, heard func([]No
 				return nil
 			}
 		}
-		select {
-		case <-ctx.Done():
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return ctx.Err()
+		if err := role.Pause(ctx, wholePause); err != nil {
+			if !errors.Is(err, context.DeadlineExceeded) {
+				return err
 			}
 			return exit.Errorf(exit.TimedOut, "the cluster is not whole after %v:\n%w", within, lacks)
-		case <-time.After(300*time.Millisecond + rand.N(200*time.Millisecond)): //nolint:gosec // jitter, not a secret
 		}
 	}
 }

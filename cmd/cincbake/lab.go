@@ -43,11 +43,18 @@ func openLab(r *cluster.Resolved) (*lab.Lab, error) { return lab.Open(lab.Defaul
 // lab returns the lab of the spec's cluster. What it has to run on is for the lab's own record to say: the spec may have
 // changed since the lab was made.
 func (f *specFlag) lab() (*lab.Lab, error) {
-	_, resolved, err := f.load()
+	l, _, _, err := f.labOf()
+	return l, err
+}
+
+// labOf returns the lab with the spec that it is looked up by.
+func (f *specFlag) labOf() (*lab.Lab, *cluster.Spec, *cluster.Resolved, error) {
+	spec, resolved, err := f.load()
 	if err != nil {
-		return nil, err
+		return nil, nil, nil, err
 	}
-	return openLab(resolved)
+	l, err := openLab(resolved)
+	return l, spec, resolved, err
 }
 
 func newLabDown() *cobra.Command {

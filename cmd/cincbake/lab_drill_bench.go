@@ -25,15 +25,11 @@ type drillBench struct {
 }
 
 func (f *drillFlags) open() (drillBench, error) {
-	spec, resolved, err := f.spec.load()
+	l, spec, resolved, err := f.spec.labOf()
 	if err != nil {
 		return drillBench{}, err
 	}
 	bundle, err := loadBundle(spec.SecretsPath(), resolved)
-	if err != nil {
-		return drillBench{}, err
-	}
-	l, err := openLab(resolved)
 	if err != nil {
 		return drillBench{}, err
 	}

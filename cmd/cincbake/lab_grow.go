@@ -27,11 +27,7 @@ boots another image of its role: so a cluster moves to newer images, one machine
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
-			_, resolved, err := spec.load()
-			if err != nil {
-				return err
-			}
-			l, err := openLab(resolved)
+			l, _, resolved, err := spec.labOf()
 			if err != nil {
 				return err
 			}
@@ -91,11 +87,7 @@ balancers count on the whole pool.`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: spec.completeAddable,
 		RunE: func(c *cobra.Command, args []string) error {
-			wanted, resolved, err := spec.load()
-			if err != nil {
-				return err
-			}
-			l, err := openLab(resolved)
+			l, wanted, resolved, err := spec.labOf()
 			if err != nil {
 				return err
 			}

@@ -24,11 +24,7 @@ machine's root, with no capability that the machine itself has not got.`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: spec.completeLab,
 		RunE: func(c *cobra.Command, args []string) error {
-			_, resolved, err := spec.load()
-			if err != nil {
-				return err
-			}
-			l, err := openLab(resolved)
+			l, _, resolved, err := spec.labOf()
 			if err != nil {
 				return err
 			}

@@ -39,11 +39,7 @@ ends it.`,
 		Example: "  cincbake lab up\n  cincbake lab up --images /srv/images --wait 0\n  cincbake lab up --bake=false",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			wanted, resolved, err := spec.load()
-			if err != nil {
-				return err
-			}
-			l, err := openLab(resolved)
+			l, wanted, resolved, err := spec.labOf()
 			if err != nil {
 				return err
 			}

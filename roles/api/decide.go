@@ -21,20 +21,22 @@ type View struct {
 
 // The rows of the join table, by name.
 const (
-	RowConfigured    = "configured"     // nothing is new
-	RowLost          = "databases-lost" // they were made, and are gone
-	RowBootstrap     = "bootstrap"      // nothing was ever made
-	RowRecover       = "recover"        // half-made, and provably without an organization
-	RowHalf          = "half-made"      // half-made, with organizations
-	RowOtherSecrets  = "other-secrets"  // made to the end, for another key
-	RowForeign       = "foreign"        // made by somebody else
-	RowFinish        = "finish"         // made, up to the last steps
-	RowJoin          = "join"           // made to the end
-	RowUpgrade       = "upgrade"        // made to the end, by an older Cinc Server
-	RowLockBusy      = "lock-busy"      // another node has the lock
-	RowNoDatabase    = "no-database"    // no login on a primary
-	hintOtherSecrets = "launch the machine with the secrets that the databases were made with: cincbake secrets init --help tells how to import them"
+	RowConfigured   = "configured"     // nothing is new
+	RowLost         = "databases-lost" // they were made, and are gone
+	RowBootstrap    = "bootstrap"      // nothing was ever made
+	RowRecover      = "recover"        // half-made, and provably without an organization
+	RowHalf         = "half-made"      // half-made, with organizations
+	RowOtherSecrets = "other-secrets"  // made to the end, for another key
+	RowForeign      = "foreign"        // made by somebody else
+	RowFinish       = "finish"         // made, up to the last steps
+	RowJoin         = "join"           // made to the end
+	RowUpgrade      = "upgrade"        // made to the end, by an older Cinc Server
+	RowLockBusy     = "lock-busy"      // another node has the lock
+	RowNoDatabase   = "no-database"    // no login on a primary
 )
+
+// hintOtherSecrets is the way out when the databases were made for another bundle.
+const hintOtherSecrets = "launch the machine with the secrets that the databases were made with: cincbake secrets init --help tells how to import them"
 
 // Decide is the table. What it decides, other than to go on with what is configured, is carried out under the lock.
 func Decide(v View) role.Decision {

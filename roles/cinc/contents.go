@@ -105,7 +105,7 @@ func (d Database) lookInside(ctx context.Context, public string, c *Contents) er
 	return nil
 }
 
-// Clear drops Cinc Server's databases. It is for what a bootstrap left half-made and for nothing else: see the join's table.
+// clear drops Cinc Server's databases. It is for what a bootstrap left half-made and for nothing else: see the join's table.
 func (d Database) clear(ctx context.Context) error {
 	server, err := d.open(ctx, templateDatabase)
 	if err != nil {

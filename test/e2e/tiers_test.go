@@ -196,11 +196,10 @@ func testTiersBootstrap(t *testing.T, b *bench) {
 		starting.Wait()
 		killed := ""
 		if killAfter > 0 {
-			if killed = b.bootstrapper(t); killed != "" {
-				time.Sleep(killAfter)
-				b.must(t, time.Minute, "lab", "kill", killed)
-				b.must(t, time.Minute, "lab", "start", killed)
-			}
+			killed = b.bootstrapper(t)
+			time.Sleep(killAfter)
+			b.must(t, time.Minute, "lab", "kill", killed)
+			b.must(t, time.Minute, "lab", "start", killed)
 		}
 		took := b.untilWhole(t, 4*time.Minute)
 		b.figure(t, "round %d, %q killed after %v: whole after %.1f s", round, killed, killAfter, took.Seconds())
@@ -212,7 +211,7 @@ func testTiersBootstrap(t *testing.T, b *bench) {
 		var stores []string
 		made := 0
 		for _, server := range servers {
-			stores = append(stores, contentOf(t, server, "etc/cincbake/private-cinc-secrets.json"))
+			stores = append(stores, inside(t, server, "cat", "/etc/cincbake/private-cinc-secrets.json"))
 			made += strings.Count(inside(t, server, "journalctl", "--unit=cincbake-boot", "--output=cat", "--boot"), "join: bootstrap")
 		}
 		if killed == "" && made != 1 {
@@ -222,12 +221,6 @@ func testTiersBootstrap(t *testing.T, b *bench) {
 			t.Errorf("round %d: the API nodes hold different values", round)
 		}
 	}
-}
-
-// contentOf reads a file of a running machine of this suite's lab.
-func contentOf(t *testing.T, machine, path string) string {
-	t.Helper()
-	return inside(t, machine, "cat", "/"+path)
 }
 
 // bootstrapper waits for the API node that makes the databases.
@@ -240,6 +233,7 @@ func (b *bench) bootstrapper(t *testing.T) string {
 			}
 		}
 	}
+	t.Fatal("no API node was seen to make the databases, so none can be killed at it")
 	return ""
 }
 
