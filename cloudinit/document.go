@@ -40,12 +40,13 @@ type SecretStore struct {
 // StoreKind is what keeps the secrets.
 type StoreKind string
 
-// AWSSecretsManager keeps one secret for each role of a cluster, so that an instance profile opens its own role's only.
+// AWSSecretsManager keeps one secret for each machine of a cluster, and one for all of its API pool: what is in a machine's
+// certificate is that machine's.
 const AWSSecretsManager StoreKind = "aws-secrets-manager"
 
-// SecretStoreOf returns where machines of the role fetch their secrets from on AWS.
-func SecretStoreOf(r *cluster.Resolved, role cluster.Role) SecretStore {
-	return SecretStore{Kind: AWSSecretsManager, Name: fmt.Sprintf("cincbake/%s/%s", r.Name, role)}
+// SecretStoreOf returns where the node, or each machine of the pool, fetches its secrets from on AWS.
+func SecretStoreOf(r *cluster.Resolved, node cluster.Node) SecretStore {
+	return SecretStore{Kind: AWSSecretsManager, Name: r.SecretName(node)}
 }
 
 // NewDocument returns the document of a node of the cluster, or of a slot of its API pool that is not launched, as far as

@@ -41,7 +41,7 @@ func renderUserData(r *cluster.Resolved, node cluster.Node) (UserData, error) {
 	if err != nil {
 		return UserData{}, err
 	}
-	store := SecretStoreOf(r, node.Role)
+	store := SecretStoreOf(r, node)
 	document.SecretStore = &store
 	id, encoded, err := document.encode()
 	if err != nil {

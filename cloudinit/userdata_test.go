@@ -92,7 +92,7 @@ func TestUserDataReachesTheAgent(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := cloudinit.SecretStore{Kind: cloudinit.AWSSecretsManager, Name: "cincbake/prod/" + string(node.Role)}
+		want := cloudinit.SecretStore{Kind: cloudinit.AWSSecretsManager, Name: "cincbake/prod/" + node.Name}
 		if document.Secrets != "" || document.SecretStore == nil || *document.SecretStore != want {
 			t.Errorf("%s: secrets %q, store %v", node.Name, document.Secrets, document.SecretStore)
 		}

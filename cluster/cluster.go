@@ -68,6 +68,8 @@ type Resolved struct {
 	OpenSearch *OpenSearch `json:"opensearch,omitempty"`
 	Backup     *Backup     `json:"backup,omitempty"`
 	Access     Access      `json:"access"`
+	// AWS is what the cluster uses in its account. Machines are not told: another name there makes no other machine.
+	AWS *Account `json:"-"`
 	// CACertificates are extra certificate authorities that every machine trusts, PEM.
 	CACertificates string `json:"caCertificates,omitempty"`
 	// Lock is what the lock file says; for bakes only.
@@ -228,6 +230,8 @@ type Node struct {
 	Role    Role       `json:"role"`
 	Slot    int        `json:"slot"`             // from 1; 0 for a group
 	Address netip.Addr `json:"address,omitzero"` // zero on AWS: discovered
+	// Found tells that the address was found, as on AWS: it is in no document and in no certificate.
+	Found bool `json:"-"`
 	// Disk is the block device that outlives the image, like /dev/vdb. Empty: the role keeps its state on the root disk.
 	Disk string `json:"disk,omitempty"`
 	// Placement is where and as what the machine runs on AWS.
@@ -240,6 +244,15 @@ type Placement struct {
 	InstanceType string `json:"instanceType"`
 	VolumeGiB    int    `json:"volumeGiB,omitempty"` // size of the data volume
 	VolumeType   string `json:"volumeType,omitempty"`
+}
+
+// Host is how programs on other machines call this one in their settings: by its address or, where that was found and
+// certificates hold names alone, by its name, which every machine's /etc/hosts knows.
+func (n Node) Host() string {
+	if n.Found {
+		return n.Name
+	}
+	return n.Address.String()
 }
 
 // Node returns the machine called name.

@@ -79,6 +79,13 @@ opensearch:
     - {subnet: subnet-0a1b2c3d, instanceType: r6i.xlarge, volume: {size: 80}}
     - {subnet: subnet-1b2c3d4e}
     - {subnet: subnet-1b2c3d4e}
+aws:
+  bucket: every-images
+  key: arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000aaaa
+  volumeKey: arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000bbbb
+  instanceProfiles: {api: every-api, opensearch: every-opensearch}
+  securityGroups: {api: [sg-0a1b2c3d, sg-1b2c3d4e], opensearch: [sg-0a1b2c3d4e5f60718]}
+  targetGroups: ["arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/every/0123456789abcdef"]
 `
 
 func TestResolveEverything(t *testing.T) {
@@ -149,6 +156,17 @@ func TestResolveEverythingOnAWS(t *testing.T) {
 	if r.OpenSearch.Package != (Package{Official: true}) {
 		t.Errorf("got %+v", r.OpenSearch.Package)
 	}
+	account := &Account{
+		Bucket:           "every-images",
+		Key:              "arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000aaaa",
+		VolumeKey:        "arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000bbbb",
+		InstanceProfiles: map[Role]string{RoleAPI: "every-api", RoleOpenSearch: "every-opensearch"},
+		SecurityGroups:   map[Role][]string{RoleAPI: {"sg-0a1b2c3d", "sg-1b2c3d4e"}, RoleOpenSearch: {"sg-0a1b2c3d4e5f60718"}},
+		TargetGroups:     []string{"arn:aws:elasticloadbalancing:eu-west-1:111122223333:targetgroup/every/0123456789abcdef"},
+	}
+	if diff := cmp.Diff(account, r.AWS); diff != "" {
+		t.Errorf("account (-want +got)\n%s", diff)
+	}
 	checkResolved(t, r)
 }
 
@@ -166,6 +184,7 @@ func TestEverythingIsEverything(t *testing.T) {
 	}
 	alternatives := map[string]bool{
 		"backup.s3": true, "backup.path": true, "backup.restore.latest": true, "opensearch.external": true, "postgres.external.rds": true,
+		"aws.instanceProfiles.postgres": true, "aws.instanceProfiles.heartbeat": true, "aws.securityGroups.postgres": true, "aws.securityGroups.heartbeat": true,
 		"api.disk": true, "api.volume": true, "postgres.instanceType": true, "postgres.volume": true,
 	}
 	for _, path := range paths(reflect.TypeFor[Spec](), "") {

@@ -46,6 +46,8 @@ func Fields() []Field {
 		newCluster = "make a new cluster from a backup of this one"
 		identity   = func(reason string) Mark { return Mark{Never, reason, newCluster} }
 		volume     = Mark{Replace, "a replaced machine attaches the volume that its slot has: only a new slot gets the new size; grow an existing volume at EC2", ""}
+		volumeKey  = Mark{Replace, "a slot keeps the volume that it has, whatever encrypts it: only new volumes are encrypted with it", ""}
+		groups     = Mark{Refresh, "a slot's network interface takes them up at once", ""}
 	)
 	return []Field{
 		{"apiVersion", "The format of this file.", identity("another format is another file")},
@@ -166,6 +168,21 @@ func Fields() []Field {
 		{"backup.restore", "The point that a cluster without data begins from. Default: empty.", Mark{Refresh, "a cluster that has data ignores it", ""}},
 		{"backup.restore.latest", "true: the newest that the repository has.", Mark{Refresh, "a cluster that has data ignores it", ""}},
 		{"backup.restore.time", "A moment, like 2026-11-26T08:00:00Z.", Mark{Refresh, "a cluster that has data ignores it", ""}},
+		{"aws", "AWS: what the cluster uses in the account and does not make itself. \"cincbake launch\" needs it.", instances},
+		{"aws.bucket", "The bucket that holds the images' records.", Mark{Refresh, "only people and CI read there", ""}},
+		{"aws.key", "The ARN of the KMS key that encrypts secrets and images.", Mark{Refresh, "what is written from now on is encrypted with it", ""}},
+		{"aws.volumeKey", "The ARN of the KMS key that encrypts volumes. Default: aws.key.", volumeKey},
+		{"aws.instanceProfiles", "The instance profile of each tier's machines: a name.", instances},
+		{"aws.instanceProfiles.api", "Of the API nodes, or of the standalone server.", instances},
+		{"aws.instanceProfiles.postgres", "Of the database nodes.", instances},
+		{"aws.instanceProfiles.heartbeat", "Of the heartbeat.", instances},
+		{"aws.instanceProfiles.opensearch", "Of the search nodes.", instances},
+		{"aws.securityGroups", "The security groups of each tier's machines: a list of ids.", groups},
+		{"aws.securityGroups.api", "Of the API nodes, or of the standalone server.", instances},
+		{"aws.securityGroups.postgres", "Of the database nodes.", groups},
+		{"aws.securityGroups.heartbeat", "Of the heartbeat.", groups},
+		{"aws.securityGroups.opensearch", "Of the search nodes.", groups},
+		{"aws.targetGroups", "The ARNs of the load balancer's target groups, where it finds the API nodes. Required with lb: nlb.", Mark{Refresh, "the autoscaling group takes it up", ""}},
 		{"caCertificates", "Files of certificate authorities that every machine trusts besides the system's, PEM.", everywhere},
 		{"access", "How a human gets in when all else fails.", everywhere},
 		{"access.ssh", "Public keys, lines of authorized_keys without options. Default: nobody.", everywhere},

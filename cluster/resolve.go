@@ -56,6 +56,7 @@ func (s *Spec) Resolve() (*Resolved, error) {
 		LB:             s.lb(),
 		API:            s.api(),
 		Backup:         s.backup(),
+		AWS:            s.account(),
 		Access:         Access{SSH: s.Access.SSH},
 		CACertificates: read.authorities,
 		Lock:           read.lock,

@@ -118,6 +118,9 @@ func rules() []rule {
 		{"volume-required", "the root disk is thrown away with the image; the database must outlive it", (*checker).volumeRequired},
 		{"volume-form", "EC2 makes volumes of some sizes and types", (*checker).volumeForm},
 
+		{"aws-form", "AWS knows no such name, and says so when machines are to start", (*checker).awsForm},
+		{"aws-tier", "what is for machines that there are not would be ignored in silence", (*checker).awsTier},
+
 		{"backup", "a backup that goes nowhere is none, and two could differ", (*checker).backup},
 		{"backup-target", "a backup that cannot be written is found out when it is needed", (*checker).backupTarget},
 		{"restore", "a cluster begins from one point", (*checker).restore},

@@ -36,6 +36,7 @@ type Spec struct {
 	Heartbeat      *NodeSpec       `yaml:"heartbeat"`
 	OpenSearch     *OpenSearchSpec `yaml:"opensearch"`
 	Backup         *BackupSpec     `yaml:"backup"`
+	AWS            *AWSSpec        `yaml:"aws" only:"aws"`
 	CACertificates []string        `yaml:"caCertificates"` // files
 	Access         AccessSpec      `yaml:"access"`
 	Secrets        SecretsSpec     `yaml:"secrets"`
@@ -207,6 +208,33 @@ type BackupSFTPSpec struct {
 type RestoreSpec struct {
 	Latest bool      `yaml:"latest"`
 	Time   time.Time `yaml:"time"`
+}
+
+// AWSSpec names what the cluster uses in the account and does not make itself. Bakes and seeds do without; what launching
+// needs of it is LaunchProblems' to say.
+type AWSSpec struct {
+	Bucket           string         `yaml:"bucket"`
+	Key              string         `yaml:"key"`
+	VolumeKey        string         `yaml:"volumeKey"`
+	InstanceProfiles TierNameSpec   `yaml:"instanceProfiles"`
+	SecurityGroups   TierGroupsSpec `yaml:"securityGroups"`
+	TargetGroups     []string       `yaml:"targetGroups"`
+}
+
+// TierNameSpec is a name for the machines of each tier.
+type TierNameSpec struct {
+	API        string `yaml:"api"`
+	Postgres   string `yaml:"postgres"`
+	Heartbeat  string `yaml:"heartbeat"`
+	OpenSearch string `yaml:"opensearch"`
+}
+
+// TierGroupsSpec is a list of ids for the machines of each tier.
+type TierGroupsSpec struct {
+	API        []string `yaml:"api"`
+	Postgres   []string `yaml:"postgres"`
+	Heartbeat  []string `yaml:"heartbeat"`
+	OpenSearch []string `yaml:"opensearch"`
 }
 
 // AccessSpec is how a human gets in when all else fails. Default: nobody does.

@@ -116,7 +116,7 @@ func (w world) seed(scoped placeholders) (step.Plan, error) {
 	}
 	document := w.document
 	if w.resolved.Platform == cluster.AWS { // its secrets come from the store
-		store := cloudinit.SecretStoreOf(w.resolved, w.self.Role)
+		store := cloudinit.SecretStoreOf(w.resolved, w.self)
 		document.SecretStore = &store
 	} else {
 		document.Secrets = secrets.Digest(encodedSecrets)

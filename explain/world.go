@@ -47,6 +47,7 @@ func newWorld(r *cluster.Resolved, node cluster.Node, a Assume) (world, error) {
 	w := world{resolved: r, document: document, cluster: &document.Cluster, self: node, join: a.Join}
 	if discovered(r) {
 		w.cluster, w.self.Address = located(&document.Cluster, node)
+		w.self.Found = true
 	}
 	w.found = cluster.Facts{Hostname: node.Name, MemoryBytes: assumedMemory, CPUs: assumedCPUs, Addresses: []netip.Addr{w.self.Address}, BootID: "known-at-boot"}
 	if a.Facts != nil {
@@ -90,7 +91,7 @@ func located(r *cluster.Resolved, self cluster.Node) (*cluster.Resolved, netip.A
 			own = address
 		}
 		if n.Slot > 0 {
-			copied.Nodes[i].Address = address
+			copied.Nodes[i].Address, copied.Nodes[i].Found = address, true
 		}
 		address = address.Next()
 	}

@@ -33,6 +33,14 @@ var ErrUntried = errors.New("the image never booted on trial")
 
 var channelForm = regexp.MustCompile(`^[a-z][a-z0-9-]{0,31}$`)
 
+// CheckChannel tells what is wrong with the name of a channel.
+func CheckChannel(name string) error {
+	if !channelForm.MatchString(name) {
+		return fmt.Errorf("channel %q: a channel's name is small letters, digits and hyphens, at most 32, like stable", name)
+	}
+	return nil
+}
+
 // Channel returns the image of the role that the channel points to. None is ErrNotFound.
 func (c *Catalogue) Channel(role cluster.Role, name string) (Entry, error) {
 	all, err := c.channels()
@@ -54,21 +62,30 @@ func (c *Catalogue) Channel(role cluster.Role, name string) (Entry, error) {
 	return e, nil
 }
 
+// Promotable tells why the image may not be promoted: it is broken, or it never booted on trial and untried is false, which is
+// ErrUntried.
+func (e Entry) Promotable(untried bool) error {
+	switch {
+	case e.Err != nil:
+		return fmt.Errorf("%s: %w", e.ID, e.Err)
+	case e.Record.Booted.IsZero() && !untried:
+		return fmt.Errorf("%s: %w: run cincbake images verify %s first", e.ID, ErrUntried, e.ID)
+	}
+	return nil
+}
+
 // Promote makes the channel point to the image, which must have booted on trial unless untried is true; one that did not is
 // ErrUntried. Each role has channels of its own.
 func (c *Catalogue) Promote(ctx context.Context, image, channel string, untried bool) (_ Entry, err error) {
-	if !channelForm.MatchString(channel) {
-		return Entry{}, fmt.Errorf("channel %q: a channel's name is small letters, digits and hyphens, at most 32, like stable", channel)
+	if err := CheckChannel(channel); err != nil {
+		return Entry{}, err
 	}
 	e, err := c.Show(ctx, image)
 	if err != nil {
 		return Entry{}, err
 	}
-	if e.Err != nil {
-		return Entry{}, fmt.Errorf("%s: %w", e.ID, e.Err)
-	}
-	if e.Record.Booted.IsZero() && !untried {
-		return Entry{}, fmt.Errorf("%s: %w: run cincbake images verify %s first", e.ID, ErrUntried, e.ID)
+	if err := e.Promotable(untried); err != nil {
+		return Entry{}, err
 	}
 	lock, err := flock.Exclusive(ctx, filepath.Join(c.dir, lockName))
 	if err != nil {

@@ -37,7 +37,7 @@ func exclusions() []exclusion {
 		{"/var/lib/dbus/machine-id", whole, "follows /etc/machine-id"},
 		{"/etc/ssh/ssh_host_*", whole, "the first boot makes them: two machines must not share any"},
 		{"/etc/hostname", whole, "cloud-init writes it"},
-		{"/etc/resolv.conf", whole, "the host's own is mounted over it while baking; each boot writes its own"},
+		{"/etc/resolv.conf", whole, "it is of the place of the bake, or the host's own, mounted over it; each boot writes its own"},
 		{"/var/lib/cloud", whole, "cloud-init's memory of the boots so far"},
 		{"/var/lib/systemd/random-seed", whole, "each shutdown writes it"},
 		{"/var/lib/systemd/credential.secret", whole, "the first use makes it: two machines must not share one"},

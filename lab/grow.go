@@ -12,7 +12,7 @@ import (
 )
 
 // ReplaceFrom is Replace whose new machine boots another image of the node's recipe, as when a cluster is moved to newer
-// images one node after the other. The recipe is the cluster file's: the lab's record does not say which packages it names.
+// images one node after the other; the old machine may end in good order. The recipe is the cluster file's: the lab's record does not say which packages it names.
 func (l *Lab) ReplaceFrom(ctx context.Context, of *cluster.Resolved, node string, image images.Entry, report func(Event)) error {
 	return l.exclusively(ctx, func(host machine.Host) error {
 		r, err := l.load()
@@ -37,7 +37,7 @@ func (l *Lab) ReplaceFrom(ctx context.Context, of *cluster.Resolved, node string
 		if err := l.unpack(ctx, []images.Entry{image}, report); err != nil {
 			return err
 		}
-		if err := l.machine(r, slot).PowerOff(ctx, host); err != nil {
+		if err := l.machine(r, slot).Shutdown(ctx, host); err != nil {
 			return err
 		}
 		r.setImage(n, image.Record.ContentDigest)

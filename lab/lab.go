@@ -208,11 +208,16 @@ func (l *Lab) machine(r record, slot int) machine.Machine {
 	m.Tree = l.treeDir(r.image(node))
 	m.Disk, m.DiskBytes = node.Disk, r.DiskBytes
 	m.Share = l.share(&r.Cluster, node)
+	m.Weight = weights[node.Role]
 	m.Interface = r.Cluster.Network.Interface
 	m.Port = fmt.Sprintf("node%d", slot+1)
 	m.Network = machine.Network{Path: l.networkFile(), Gateway: bridgeAddress(&r.Cluster)}
 	return m
 }
+
+// weights are of roles whose machines give way when the host's processors do not suffice. Real machines have processors of
+// their own: three of Java that start at once take nothing from a database that does so, too.
+var weights = map[cluster.Role]int{cluster.RoleOpenSearch: 25}
 
 // share is the backup's, on machines that have a database.
 func (l *Lab) share(c *cluster.Resolved, node cluster.Node) machine.Share {

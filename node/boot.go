@@ -15,6 +15,8 @@ import (
 type Agent struct {
 	Host step.Host
 	Out  io.Writer // the journal and the console
+	// Platform tells what the node document leaves out; nil: it leaves out nothing.
+	Platform Platform
 }
 
 // phase is one part of a boot.
@@ -31,7 +33,7 @@ func phases() []phase {
 		// Is the network what it should be? cloud-init does not stop when it could not set it up.
 		{"network", (*boot).network},
 		// The data disk: found, formatted only if blank, refused if it is somebody else's.
-		{"disk", func(b *boot, ctx context.Context) error { return prepareDisk(ctx, b.host, b.machine) }},
+		{"disk", (*boot).disk},
 		// From here on peers can ask what this machine holds: none of them decides anything before that.
 		{"endpoint", (*boot).startEndpoint},
 		// Form, join, continue, or wait: the role's decision table.
@@ -45,10 +47,11 @@ func phases() []phase {
 
 // boot is one run of the phases and what they found out.
 type boot struct {
-	host    step.Host
-	report  *reporter
-	machine Machine
-	in      role.Inputs
+	host     step.Host
+	platform Platform // nil: none
+	report   *reporter
+	machine  Machine
+	in       role.Inputs
 }
 
 // Boot wires the machine into its cluster. It is safe to run again at any time: what is as it should be is left alone.
@@ -58,12 +61,14 @@ func (a Agent) Boot(ctx context.Context) error {
 		return err
 	}
 	defer release()
-	b := &boot{host: a.Host, report: newReporter(a.Host, a.Out)}
+	b := &boot{host: a.Host, platform: a.Platform, report: newReporter(a.Host, a.Out)}
 	err = b.run(ctx)
 	return errors.Join(err, b.report.finish(err))
 }
 
 func (b *boot) run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // whatever says meanwhile that the boot goes on
 	facts, err := gather(b.host)
 	if err != nil {
 		return err
@@ -80,11 +85,11 @@ func (b *boot) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return b.announce(ctx)
 }
 
-func (b *boot) identify(context.Context) error {
-	machine, err := Load(b.host)
+func (b *boot) identify(ctx context.Context) error {
+	machine, err := Agent{Host: b.host, Platform: b.platform}.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,6 +97,9 @@ func (b *boot) identify(context.Context) error {
 	b.in = machine.inputs(b.in.Facts)
 	b.report.identify(machine)
 	b.report.say("%s", machine.describe())
+	if b.platform != nil {
+		go b.stayAlive(ctx, machine)
+	}
 	return nil
 }
 

@@ -47,7 +47,7 @@ func discover(ctx context.Context, d Discovery, in role.Inputs) (role.Inputs, er
 	for i := range found.Nodes {
 		for _, n := range nodes {
 			if n.Name == found.Nodes[i].Name && n.Address.IsValid() {
-				found.Nodes[i].Address = n.Address
+				found.Nodes[i].Address, found.Nodes[i].Found = n.Address, n.Found
 				break
 			}
 		}
@@ -70,4 +70,9 @@ func (m Machine) look(ctx context.Context, files step.Files, in role.Inputs) (ro
 }
 
 // discovery is the one of the machine's platform.
-func (m Machine) discovery() Discovery { return static{m} }
+func (m Machine) discovery() Discovery {
+	if m.found != nil {
+		return m.found
+	}
+	return static{m}
+}

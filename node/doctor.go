@@ -31,7 +31,7 @@ const probeTime = 10 * time.Second
 
 // Doctor looks the machine over, without changing anything about it.
 func (a Agent) Doctor(ctx context.Context) ([]cluster.Finding, error) {
-	machine, err := Load(a.Host)
+	machine, err := a.load(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ type Machine struct {
 	Self     cluster.Node
 	Role     role.Role
 	Secrets  secrets.Scoped
+	found    Discovery // the platform's; nil: the document has every address
 }
 
 // Load reads the machine's two files and checks that they belong together and to the image.

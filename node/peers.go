@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -16,18 +17,26 @@ import (
 // peerTimeout bounds one question to a peer: a machine that is up answers within milliseconds.
 const peerTimeout = 2 * time.Second
 
+// connectTimeout bounds the connection: a machine that is off does not even refuse one, and whoever boots beside it, as
+// after a power loss of all of them, must not wait long to learn that.
+const connectTimeout = 500 * time.Millisecond
+
 // askPeers asks the agent of every machine that forms a cluster with this one, all at once, what its machine holds.
 func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 	tls, err := in.Secrets.ClientTLS()
 	if err != nil {
 		return nil, err
 	}
-	client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}
 	var wait sync.WaitGroup
 	var mu sync.Mutex
 	peers := cluster.Peers{}
 	for _, n := range in.Cluster.Partners(in.Self) {
 		wait.Go(func() {
+			// By its name, which every certificate has: where addresses are found later, none has one.
+			named := tls.Clone()
+			named.ServerName = n.Name
+			dial := net.Dialer{Timeout: connectTimeout}
+			client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{DialContext: dial.DialContext, TLSClientConfig: named, DisableKeepAlives: true}}
 			peer := cluster.Peer{Node: n}
 			if err := observe(ctx, client, n, &peer.Observation); err != nil {
 				peer.Error = err.Error()

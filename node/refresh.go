@@ -73,7 +73,7 @@ func noteRefresh(files step.Files, status cluster.Status, failure error) error {
 }
 
 func (a Agent) bringUpToDate(ctx context.Context, facts cluster.Facts, out *reporter) error {
-	machine, err := Load(a.Host)
+	machine, err := a.load(ctx)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 // Reindex fills the search index anew from the database, on an API node.
 func (a Agent) Reindex(ctx context.Context) error {
-	machine, err := Load(a.Host)
+	machine, err := a.load(ctx)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,7 @@ func (a Agent) Serve(ctx context.Context) error {
 
 // serveRound serves with the secrets that the machine has now, until it has others or the context ends.
 func (a Agent) serveRound(ctx context.Context) error {
-	machine, err := Load(a.Host)
+	machine, err := a.load(ctx)
 	if err != nil {
 		return err
 	}

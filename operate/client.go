@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -48,6 +49,22 @@ type NodeStatus struct {
 
 // Answered tells whether the node's agent answered.
 func (s NodeStatus) Answered() bool { return s.Error == "" }
+
+// Primary tells whether the node says that it is the database's primary.
+func (s NodeStatus) Primary() bool {
+	return s.Answered() && s.Status.Database != nil && s.Status.Database.Role == rolePrimary
+}
+
+// Statuses asks every node at once, and returns by name what those said that answered.
+func (c Client) Statuses(ctx context.Context) map[string]cluster.Status {
+	statuses := map[string]cluster.Status{}
+	for _, n := range c.Status(ctx) {
+		if n.Answered() {
+			statuses[n.Node.Name] = n.Status
+		}
+	}
+	return statuses
+}
 
 // Status asks every node at once and returns them in the cluster's order. A node that does not answer is no error: it is
 // part of how the cluster is. API nodes that were added from the pool follow the cluster's own; an address of the pool where
@@ -214,14 +231,21 @@ func (c Client) call(ctx context.Context, node cluster.Node, method, path string
 		}
 		body = bytes.NewReader(text)
 	}
+	if !node.Address.IsValid() {
+		return fmt.Errorf("no machine called %s is found", node.Name)
+	}
 	address := net.JoinHostPort(node.Address.String(), strconv.Itoa(cluster.PortAgent))
 	request, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, body)
 	if err != nil {
 		return err
 	}
+	// By the name, which every certificate has: where addresses are found, none has one. A machine of a pool without slots
+	// has the pool's.
+	known := c.TLS.Clone()
+	known.ServerName, _, _ = strings.Cut(node.Name, "/")
 	client := &http.Client{
 		// A connection per question: a machine that was replaced meanwhile is never asked over its predecessor's.
-		Transport:     &http.Transport{DialContext: c.Dial, TLSClientConfig: c.TLS, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: c.Dial, TLSClientConfig: known, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)

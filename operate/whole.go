@@ -145,7 +145,7 @@ func (c Client) Primary(ctx context.Context) (string, error) {
 	for _, s := range c.Status(ctx) {
 		if !s.Answered() {
 			silent = append(silent, s.Error)
-		} else if db := s.Status.Database; db != nil && db.Role == rolePrimary {
+		} else if s.Primary() {
 			primaries = append(primaries, s.Node.Name)
 		}
 	}

@@ -59,6 +59,9 @@ func targets() []target {
 	return []target{{"linux", "amd64"}, {"linux", "arm64"}, {"darwin", "amd64"}, {"darwin", "arm64"}}
 }
 
+// agents are the boot agents as their archives are called.
+func agents() []string { return []string{"cincbake-node", "cincbake-node-aws"} }
+
 func TestReleaseNames(t *testing.T) {
 	dir := tree(t)
 	sums := fmt.Sprintf("packer-plugin-cincbake_v%s_SHA256SUMS", next)
@@ -66,7 +69,9 @@ func TestReleaseNames(t *testing.T) {
 	for _, p := range targets() {
 		want = append(want, pluginName(p.os, p.arch)+".zip", fmt.Sprintf("cincbake_v%s_%s_%s.tar.gz", next, p.os, p.arch))
 		if p.os == "linux" {
-			want = append(want, fmt.Sprintf("cincbake-node_v%s_%s_%s.tar.gz", next, p.os, p.arch))
+			for _, agent := range agents() {
+				want = append(want, fmt.Sprintf("%s_v%s_%s_%s.tar.gz", agent, next, p.os, p.arch))
+			}
 		}
 	}
 	var got []string
@@ -166,18 +171,25 @@ func machineOf(program []byte) (target, error) {
 	return target{"darwin", arch}, nil
 }
 
-// Every archive holds programs for its platform, and every plugin both boot agents of this very release.
+// Every archive holds programs for its platform, and every plugin all boot agents of this very release.
 func TestReleaseContents(t *testing.T) {
 	dir := tree(t)
-	agents := map[string][]byte{}
+	carried := map[string][]byte{}
 	for _, p := range targets() {
 		if p.os != "linux" {
 			continue
 		}
-		files := untar(t, filepath.Join(dir, fmt.Sprintf("cincbake-node_v%s_%s_%s.tar.gz", next, p.os, p.arch)))
-		agents[p.arch] = files["cincbake-node"]
-		if got, err := machineOf(files["cincbake-node"]); err != nil || got != p || files["LICENSE"] == nil {
-			t.Errorf("the boot agent for %s is for %s, %v", p, got, err)
+		for _, agent := range agents() {
+			files := untar(t, filepath.Join(dir, fmt.Sprintf("%s_v%s_%s_%s.tar.gz", agent, next, p.os, p.arch)))
+			program := files["cincbake-node"]
+			carried[agent+" for "+p.arch] = program
+			if got, err := machineOf(program); err != nil || got != p || files["LICENSE"] == nil {
+				t.Errorf("%s for %s is for %s, %v", agent, p, got, err)
+			}
+			const sdk = "aws-sdk-go-v2" // in the list of modules that a program carries
+			if with := bytes.Contains(program, []byte(sdk)); with != (agent == "cincbake-node-aws") {
+				t.Errorf("%s for %s has AWS's SDK in it: %v", agent, p, with)
+			}
 		}
 	}
 	for _, p := range targets() {
@@ -189,9 +201,9 @@ func TestReleaseContents(t *testing.T) {
 		if got, err := machineOf(program); err != nil || got != p {
 			t.Errorf("the plugin for %s is for %s, %v", p, got, err)
 		}
-		for arch, agent := range agents {
+		for name, agent := range carried {
 			if !bytes.Contains(program, agent) {
-				t.Errorf("the plugin for %s does not carry this release's boot agent for %s", p, arch)
+				t.Errorf("the plugin for %s does not carry this release's %s", p, name)
 			}
 		}
 	}

@@ -48,9 +48,10 @@ func golden(t *testing.T, name, got string) {
 
 // topology is a cluster that the golden files show.
 type topology struct {
-	name    string
-	network cluster.Network
-	nodes   []cluster.Node
+	name     string
+	platform cluster.Platform
+	network  cluster.Network
+	nodes    []cluster.Node
 }
 
 func topologies() []topology {
@@ -62,9 +63,15 @@ func topologies() []topology {
 		return cluster.Node{Name: fmt.Sprintf("postgres-%d", slot), Role: cluster.RolePostgres, Slot: slot, Address: address(fmt.Sprintf("10.20.0.3%d", slot)), Disk: "/dev/vdb"}
 	}
 	witness := cluster.Node{Name: "heartbeat-1", Role: cluster.RoleHeartbeat, Slot: 1, Address: address("10.20.0.34")}
+	// On AWS addresses were found, and are in no certificate: programs call each other by name.
+	found := func(n cluster.Node) cluster.Node {
+		n.Found = true
+		return n
+	}
 	return []topology{
-		{"pair", named, []cluster.Node{database(1), database(2), witness}},
-		{"three", network, []cluster.Node{database(1), database(2), database(3)}},
+		{"pair", cluster.OnPrem, named, []cluster.Node{database(1), database(2), witness}},
+		{"three", cluster.OnPrem, network, []cluster.Node{database(1), database(2), database(3)}},
+		{"pair-aws", cluster.AWS, network, []cluster.Node{found(database(1)), found(database(2)), found(witness)}},
 	}
 }
 
@@ -73,7 +80,7 @@ func fake(what string) secrets.Secret { return secrets.New("FAKE-" + what) }
 
 func inputs(top topology, self cluster.Node) role.Inputs {
 	r := &cluster.Resolved{
-		Name: "prod", Platform: cluster.OnPrem, Image: cluster.Image{OS: "debian-13", Arch: "amd64"},
+		Name: "prod", Platform: top.platform, Image: cluster.Image{OS: "debian-13", Arch: "amd64"},
 		Network: top.network, Postgres: &cluster.Postgres{Version: 13}, Nodes: top.nodes,
 	}
 	scoped := secrets.Scoped{Cluster: r.Name, Node: self.Name, CA: "FAKE-CA\n", Leaf: secrets.KeyPair{Certificate: "FAKE-CERTIFICATE\n", Key: fake("KEY\n")}}

@@ -87,7 +87,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		fmt.Fprint(stderr, usage)
 		return errUsage
 	}
-	agent := node.Agent{Host: step.This(), Out: stdout}
+	host := step.This()
+	agent := node.Agent{Host: host, Out: stdout, Platform: platformOf(host)}
 	switch command, rest := args[0], args[1:]; command {
 	case "bake", "verify", "seal":
 		return build(ctx, agent, command, rest, stderr)

@@ -72,7 +72,7 @@ cluster.yaml, the bundle and backup.json wherever the machines are not.`,
 			if !slices.Contains(pgbackrest.Types(), kind) {
 				return exit.Errorf(exit.Invalid, "there is no backup of type %q: full, diff or incr", of)
 			}
-			spec, bundle, client, err := operator.clientAndBundle()
+			spec, bundle, client, err := operator.clientAndBundle(c.Context())
 			if err != nil {
 				return err
 			}
@@ -132,7 +132,7 @@ func newBackupList() *cobra.Command {
 		Example: "  cincbake backup list\n  cincbake backup list -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -159,32 +159,6 @@ func newBackupList() *cobra.Command {
 	operator.register(c)
 	output.register(c)
 	return c
-}
-
-// clientAndBundle is client with what it was made from.
-func (f *operatorFlags) clientAndBundle() (*cluster.Spec, *secrets.Bundle, operate.Client, error) {
-	spec, resolved, err := f.load()
-	if err != nil {
-		return nil, nil, operate.Client{}, err
-	}
-	bundle, err := loadBundle(spec.SecretsPath(), resolved)
-	if err != nil {
-		return nil, nil, operate.Client{}, err
-	}
-	client, err := f.clientWith(resolved, bundle)
-	return spec, bundle, client, err
-}
-
-// clientWith returns a client that speaks with the operator's certificate of this very bundle.
-func (f *operatorFlags) clientWith(r *cluster.Resolved, bundle *secrets.Bundle) (operate.Client, error) {
-	if !f.lab {
-		return clientOf(r, bundle)
-	}
-	l, err := openLab(r)
-	if err != nil {
-		return operate.Client{}, err
-	}
-	return labClient(l, r, bundle)
 }
 
 // keepRecord writes backup.json.

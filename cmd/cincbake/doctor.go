@@ -21,7 +21,7 @@ what to do about it, and the command ends with exit code 1. Nothing is changed.`
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: operator.completeMachines,
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -30,7 +30,7 @@ machine stays so over a reboot, and until --undo. When no other machine would ge
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: operator.completeMachines,
 		RunE: func(c *cobra.Command, args []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}
@@ -93,7 +93,7 @@ would get clients meanwhile it is refused with exit code 5, unless --yes is give
 		Example: "  cincbake reindex\n  cincbake reindex --node api-2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -23,6 +23,9 @@ func (f *imagesFlag) register(c *cobra.Command) {
 
 // open opens the catalogue; a path that cannot be one is exit.Invalid.
 func (f *imagesFlag) open() (*images.Catalogue, error) {
+	if f.dir == inEC2 {
+		return nil, exit.Errorf(exit.Invalid, "--images ec2 is the catalogue on AWS, and this command works on a folder: a folder of that name is ./ec2")
+	}
 	catalogue, err := images.Open(f.dir)
 	return catalogue, exit.As(exit.Invalid, err)
 }
@@ -38,20 +41,31 @@ type imageSummary struct {
 
 func newImages() *cobra.Command {
 	return group("images", "Look at the baked images, try them, and decide which ones are used", "", newImagesList(), newImagesShow(),
-		newImagesVerify(), newImagesDiff(), newImagesPromote(), newImagesPrune())
+		newImagesVerify(), newImagesDiff(), newImagesPush(), newImagesPromote(), newImagesCopy(), newImagesDeprecate(), newImagesPrune())
 }
 
 func newImagesList() *cobra.Command {
 	var (
-		folder imagesFlag
+		folder shelfFlag
 		output outputFlag
 	)
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List the images, newest first",
-		Example: "  cincbake images list\n  cincbake images list -o json",
+		Example: "  cincbake images list\n  cincbake images list --images ec2 --regions eu-west-1,eu-central-1 -o json",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			aws, err := folder.onAWS(c)
+			if err != nil {
+				return err
+			}
+			if aws {
+				catalogue, err := folder.ec2.open(c.Context())
+				if err != nil {
+					return err
+				}
+				return listEC2(c, catalogue, output.json())
+			}
 			catalogue, err := folder.open()
 			if err != nil {
 				return err
@@ -95,22 +109,18 @@ func newImagesList() *cobra.Command {
 
 func newImagesShow() *cobra.Command {
 	var (
-		folder imagesFlag
+		folder shelfFlag
 		output outputFlag
 	)
 	c := &cobra.Command{
 		Use:   "show IMAGE",
 		Short: "Show what an image holds",
 		Long: "Show prints an image's record. Name the image as list does, by the first digits of its content digest, or by a role and a\n" +
-			"channel, like postgres@stable.",
+			"channel, like postgres@stable; on AWS, by an AMI's id too.",
 		Example: "  cincbake images show postgres/0123456789ab\n  cincbake images show 0123 -o json\n  cincbake images show lb@stable",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			catalogue, err := folder.open()
-			if err != nil {
-				return err
-			}
-			entry, err := find(c.Context(), catalogue, args[0])
+			entry, err := folder.find(c, args[0])
 			if err != nil {
 				return err
 			}
@@ -124,6 +134,31 @@ func newImagesShow() *cobra.Command {
 	folder.register(c)
 	output.register(c)
 	return c
+}
+
+// find returns a whole image of the folder, or of the catalogue on AWS, where it has no file.
+func (f *shelfFlag) find(c *cobra.Command, name string) (images.Entry, error) {
+	aws, err := f.onAWS(c)
+	if err != nil {
+		return images.Entry{}, err
+	}
+	if !aws {
+		catalogue, err := f.open()
+		if err != nil {
+			return images.Entry{}, err
+		}
+		return find(c.Context(), catalogue, name)
+	}
+	catalogue, err := f.ec2.open(c.Context())
+	if err != nil {
+		return images.Entry{}, err
+	}
+	image, err := findEC2(c.Context(), catalogue, name)
+	if err != nil {
+		return images.Entry{}, err
+	}
+	record, err := catalogue.Record(c.Context(), image)
+	return images.Entry{ID: image.ID, Record: record}, coded(err)
 }
 
 // find returns a whole image. One that is not there, or a name that means several, is exit.Invalid.

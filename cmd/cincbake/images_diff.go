@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -12,7 +14,7 @@ import (
 
 func newImagesDiff() *cobra.Command {
 	var (
-		folder imagesFlag
+		folder shelfFlag
 		output outputFlag
 		code   bool
 	)
@@ -21,19 +23,14 @@ func newImagesDiff() *cobra.Command {
 		Short: "Tell which packages and files two images differ in",
 		Long: `Diff compares two images: what their records say, every installed package, and every path by kind, mode, owner and content.
 What each boot makes anew, such as host keys, is in no image and does not count. Name images as list does, or by a channel.`,
-		Example: "  cincbake images diff postgres@stable postgres/0123456789ab\n  cincbake images diff lb@stable lb@candidate -o json",
+		Example: "  cincbake images diff postgres@stable postgres/0123456789ab\n  cincbake images diff lb@stable lb@candidate --images ec2 -o json",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			catalogue, err := folder.open()
+			pair, clean, err := folder.pair(c, args)
 			if err != nil {
 				return err
 			}
-			var pair [2]images.Entry
-			for i, name := range args {
-				if pair[i], err = find(c.Context(), catalogue, name); err != nil {
-					return err
-				}
-			}
+			defer clean()
 			difference, err := images.Compare(pair[0], pair[1])
 			if err != nil {
 				return err
@@ -54,6 +51,39 @@ What each boot makes anew, such as host keys, is in no image and does not count.
 	output.register(c)
 	c.Flags().BoolVar(&code, "exit-code", false, "end with 1 when they differ")
 	return c
+}
+
+// pair returns two images; clean takes away what was fetched for it.
+func (f *shelfFlag) pair(c *cobra.Command, names []string) (pair [2]images.Entry, clean func(), err error) {
+	clean = func() {}
+	aws, err := f.onAWS(c)
+	if err != nil {
+		return pair, clean, err
+	}
+	if !aws {
+		catalogue, err := f.open()
+		if err != nil {
+			return pair, clean, err
+		}
+		for n, name := range names {
+			if pair[n], err = find(c.Context(), catalogue, name); err != nil {
+				return pair, clean, err
+			}
+		}
+		return pair, clean, nil
+	}
+	catalogue, err := f.ec2.open(c.Context())
+	if err != nil {
+		return pair, clean, err
+	}
+	dir, err := os.MkdirTemp("", "cincbake-diff-")
+	if err != nil {
+		return pair, clean, err
+	}
+	if pair, err = fetchEC2(c.Context(), catalogue, dir, names); err != nil {
+		return pair, clean, errors.Join(coded(err), os.RemoveAll(dir))
+	}
+	return pair, func() { _ = os.RemoveAll(dir) }, nil
 }
 
 func printDifference(w io.Writer, pair [2]images.Entry, d images.Difference) error {

@@ -34,7 +34,10 @@ bake.
   --topology managed      API nodes; the database and the search cluster are somebody else's, like RDS
   --topology self-hosted  every tier is the cluster's own
   --platform onprem       virtual machines of any hypervisor
-  --platform aws          instances from launch templates`,
+  --platform aws          instances from launch templates
+
+On AWS the spec ends with what the account must have, as a comment: bakes do without it, and launching needs it. "cincbake launch
+foundation" makes what it names.`,
 		Example: "  cincbake init\n  cincbake init prod --topology managed --platform aws\n  cincbake init --templates prod",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {

@@ -28,6 +28,7 @@ It needs root on Linux, systemd-nspawn and iproute2, and changes nothing of the 
 		newLabFill(),
 		newLabPower("empty", "Give the room back that fill took", (*lab.Lab).Empty),
 		newLabReplace(),
+		newLabRollout(),
 		newLabAdd(),
 		newLabDrill(),
 		newLabSSH(),

@@ -1,24 +1,23 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cincbake/cincbake/internal/exit"
 	"github.com/cincbake/cincbake/lab"
 	"github.com/cincbake/cincbake/lab/drill"
-	"github.com/cincbake/cincbake/operate"
 )
 
 // databasePrograms are what the drill kills when it is told no more than to kill.
 func databasePrograms() []string { return []string{"patroni", "postgres"} }
 
 // faults are what a drill can strike with, by name.
-func faults(l *lab.Lab, client operate.Client) []drill.Fault {
+func faults(l *lab.Lab, s site) []drill.Fault {
 	return []drill.Fault{
 		drill.PowerOff(l),
 		drill.Shutdown(l),
@@ -27,16 +26,14 @@ func faults(l *lab.Lab, client operate.Client) []drill.Fault {
 		drill.Partition(l),
 		drill.Freeze(l),
 		drill.Fill(l),
-		drill.Switchover(func(ctx context.Context) error {
-			_, err := client.Switchover(ctx, "")
-			return err
-		}),
+		drill.Switchover(s.Switchover),
+		drill.Rollout(s.Rollout),
 	}
 }
 
 func faultNames() []string {
 	var names []string
-	for _, f := range faults(nil, operate.Client{}) {
+	for _, f := range faults(nil, site{}) {
 		names = append(names, f.Name)
 	}
 	return names
@@ -45,9 +42,11 @@ func faultNames() []string {
 // drillFlags say what a drill does.
 type drillFlags struct {
 	spec         specFlag
+	folder       imagesFlag
 	output       outputFlag
 	node         string
 	runs         int
+	hold         time.Duration
 	suite        string
 	report       string
 	organization string
@@ -71,13 +70,17 @@ exit code 1 when one is.
   freeze       stop it where it is, and let it go on
   fill         leave no room on its data disk, and give that back
   switchover   move the primary, planned
+  rollout      boot a new machine in every one's place, one after the other, from the newest images
 
 With --suite it makes a whole list of strikes, on machines of every role, with one fault or two, while SQL writers, signed
 Chef API writers and readers work. A strike that fails its checks is recorded, and the drill goes on. With --report it leaves
-drill.json, drill.txt and drill.html, a page with the timeline of every strike, in a folder.`,
+drill.json, drill.txt and drill.html, a page with the timeline of every strike, in a folder. With
+--report or --hold a single fault too meets all kinds of clients.`,
 		Example: `  cincbake lab drill power-off
   cincbake lab drill power-off --runs 5 -o json
   cincbake lab drill replace --node postgres-2
+  cincbake lab drill power-off --node all --runs 5
+  cincbake lab drill freeze --node lb-1 --hold 15s
   cincbake lab drill --suite reduced --report drill-report`,
 		Args: func(c *cobra.Command, args []string) error {
 			if flags.suite != "" {
@@ -88,29 +91,33 @@ drill.json, drill.txt and drill.html, a page with the timeline of every strike, 
 		ValidArgs: faultNames(),
 		RunE: func(c *cobra.Command, args []string) error {
 			switch {
-			case flags.suite != "" && (flags.node != "" || c.Flags().Changed("runs")):
-				return exit.Errorf(exit.Invalid, "a suite says itself whom it strikes, and how often: leave --node and --runs out")
+			case flags.suite != "" && (flags.node != "" || c.Flags().Changed("runs") || c.Flags().Changed("hold")):
+				return exit.Errorf(exit.Invalid, "a suite says itself whom it strikes, how often and for how long: leave --node, --runs and --hold out")
+			case flags.hold < 0:
+				return exit.Errorf(exit.Invalid, "--hold %v: name a time that is not less than nothing, like 15s", flags.hold)
 			case flags.suite != "":
 				suite, err := drill.SuiteCalled(flags.suite)
 				if err != nil {
 					return err
 				}
 				return flags.series(c, suite)
-			case flags.report != "":
+			case flags.report != "" || flags.node == drill.Everybody || flags.hold > 0:
 				target := flags.node
 				if target == "" {
 					target = "primary"
 				}
-				return flags.series(c, drill.Single(args[0], target, flags.runs, databasePrograms()...))
+				return flags.series(c, drill.Single(args[0], target, flags.runs, flags.hold, databasePrograms()...))
 			default:
 				return flags.single(c, args[0])
 			}
 		},
 	}
 	flags.spec.register(c)
+	flags.folder.register(c)
 	flags.output.register(c)
-	c.Flags().StringVar(&flags.node, "node", "", "the machine to strike (default: the primary)")
+	c.Flags().StringVar(&flags.node, "node", "", "the machine to strike, or all of them at once (default: the primary)")
 	c.Flags().IntVar(&flags.runs, "runs", 1, "how often")
+	c.Flags().DurationVar(&flags.hold, "hold", 0, "mend it no sooner than after that time; 0: when clients are served again")
 	c.Flags().StringVar(&flags.suite, "suite", "", "make a list of strikes: "+strings.Join(drill.SuiteNames(), " or "))
 	c.Flags().StringVar(&flags.report, "report", "", "write the report into this folder")
 	c.Flags().StringVar(&flags.organization, "organization", "", "the organization that Chef API clients work in; empty for a server that has none")
@@ -139,7 +146,7 @@ func (f *drillFlags) single(c *cobra.Command, fault string) error {
 	}
 	d := drill.Drill{
 		Cluster: b.client, Store: b.postgres(), Node: f.node, Runs: f.runs,
-		Fault: faults(b.lab, b.client)[slices.Index(faultNames(), fault)],
+		Fault: faults(b.lab, b.site())[slices.Index(faultNames(), fault)],
 	}
 	report, err := d.Run(c.Context(), func(r drill.Result) {
 		if !f.output.json() {
@@ -178,7 +185,7 @@ func (f *drillFlags) series(c *cobra.Command, suite drill.Suite) error {
 	}
 	progress := newProgress(c.ErrOrStderr())
 	series := drill.Series{
-		Suite: suite, Cluster: b.cluster, Site: site{b.client}, Machines: b.lab, Traffic: b.traffic(f.organization), Configuration: configuration,
+		Suite: suite, Cluster: b.cluster, Site: b.site(), Machines: b.lab, Traffic: b.traffic(f.organization), Configuration: configuration,
 		Heard: func(s drill.Struck, o drill.Outcome) error {
 			progress.say(fmt.Sprintf("%d of %d", s.Number, o.Planned), s.Summary())
 			return f.save(o) // what there is survives whatever comes next

@@ -22,6 +22,7 @@ type drillBench struct {
 	bundle  *secrets.Bundle
 	lab     *lab.Lab
 	client  operate.Client
+	images  imagesFlag // those that a rollout boots
 }
 
 func (f *drillFlags) open() (drillBench, error) {
@@ -34,8 +35,10 @@ func (f *drillFlags) open() (drillBench, error) {
 		return drillBench{}, err
 	}
 	client, err := labClient(l, resolved, bundle)
-	return drillBench{resolved, bundle, l, client}, err
+	return drillBench{resolved, bundle, l, client, f.folder}, err
 }
+
+func (b drillBench) site() site { return site{b.client, b.lab, b.images} }
 
 func (b drillBench) postgres() *drill.Postgres {
 	return &drill.Postgres{
@@ -43,10 +46,11 @@ func (b drillBench) postgres() *drill.Postgres {
 	}
 }
 
-// The Chef API's clients are slower than SQL's: each request is some statements, and an entry in the search index.
+// The pauses leave a host of two cores some room: with all it has taken, a failover takes longer than on machines of their
+// own. The Chef API's clients are slower than SQL's: each request is some statements, and an entry in the search index.
 const (
-	sqlPause  = 10 * time.Millisecond
-	chefPause = 100 * time.Millisecond
+	sqlPause  = 30 * time.Millisecond
+	chefPause = 200 * time.Millisecond
 )
 
 // traffic returns the work of all kinds of clients that the cluster has something for.
@@ -120,23 +124,25 @@ func memory() uint64 {
 }
 
 // site is the cluster as a drill sees it.
-type site struct{ operate.Client }
+type site struct {
+	operate.Client
+	lab    *lab.Lab
+	images imagesFlag
+}
 
 var _ drill.Site = site{}
-
-// Statuses returns what every machine says of itself.
-func (s site) Statuses(ctx context.Context) map[string]cluster.Status {
-	statuses := map[string]cluster.Status{}
-	for _, n := range s.Status(ctx) {
-		if n.Answered() {
-			statuses[n.Node.Name] = n.Status
-		}
-	}
-	return statuses
-}
 
 // Switchover moves the primary to the cluster's choice.
 func (s site) Switchover(ctx context.Context) error {
 	_, err := s.Client.Switchover(ctx, "")
 	return err
+}
+
+// Rollout boots a new machine in every one's place, from the newest images.
+func (s site) Rollout(ctx context.Context) error {
+	rollout, err := rolloutOf(ctx, s.lab, s.Client, s.images, nil)
+	if err != nil {
+		return err
+	}
+	return rollout.Run(ctx)
 }

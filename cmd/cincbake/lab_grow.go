@@ -22,7 +22,7 @@ func newLabReplace() *cobra.Command {
 		Use:   "replace MACHINE",
 		Short: "Boot a new machine with an empty disk in another's place",
 		Long: `Replace powers a machine off, throws its disks away, and boots a new one from the same seed at the same address. With --image it
-boots another image of its role: so a cluster moves to newer images, one machine after the other.`,
+shuts it down in good order first, and boots another image of its role; "lab rollout" does so with all of them.`,
 		Example:           "  cincbake lab replace postgres-1\n  cincbake lab replace postgres-1 --image postgres/0123456789ab",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: spec.completeLab,

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -21,25 +23,57 @@ func (f *operatorFlags) register(c *cobra.Command) {
 }
 
 // client returns a client that speaks to the cluster's machines with the operator's certificate.
-func (f *operatorFlags) client() (operate.Client, error) {
+func (f *operatorFlags) client(ctx context.Context) (operate.Client, error) {
+	_, _, client, err := f.clientAndBundle(ctx)
+	return client, err
+}
+
+// clientAndBundle is client with what it was made from.
+func (f *operatorFlags) clientAndBundle(ctx context.Context) (*cluster.Spec, *secrets.Bundle, operate.Client, error) {
 	spec, resolved, err := f.load()
 	if err != nil {
-		return operate.Client{}, err
+		return nil, nil, operate.Client{}, err
 	}
 	bundle, err := loadBundle(spec.SecretsPath(), resolved)
 	if err != nil {
-		return operate.Client{}, err
+		return nil, nil, operate.Client{}, err
 	}
-	if !f.lab {
-		return clientOf(resolved, bundle)
-	}
-	l, err := openLab(resolved)
-	if err != nil {
-		return operate.Client{}, err
-	}
-	return labClient(l, resolved, bundle)
+	client, err := f.clientWith(ctx, resolved, bundle)
+	return spec, bundle, client, err
 }
 
+// clientWith returns a client that speaks with the operator's certificate of this very bundle.
+func (f *operatorFlags) clientWith(ctx context.Context, r *cluster.Resolved, bundle *secrets.Bundle) (operate.Client, error) {
+	if f.lab {
+		l, err := openLab(r)
+		if err != nil {
+			return operate.Client{}, err
+		}
+		return labClient(l, r, bundle)
+	}
+	if r.Platform == cluster.AWS {
+		var err error
+		if r, err = locate(ctx, r); err != nil {
+			return operate.Client{}, err
+		}
+	}
+	return clientOf(r, bundle)
+}
+
+// locate returns a cluster on AWS with its machines' addresses, which its spec can't know.
+func locate(ctx context.Context, r *cluster.Resolved) (*cluster.Resolved, error) {
+	fleet, err := fleetOf(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	state, err := fleet.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return fleet.Locate(ctx, state)
+}
+
+// clientOf returns a client of machines whose addresses are known.
 func clientOf(r *cluster.Resolved, bundle *secrets.Bundle) (operate.Client, error) {
 	tls, err := bundle.OperatorTLS()
 	return operate.Client{Cluster: r, TLS: tls}, err

@@ -72,7 +72,7 @@ func newRescueOf(r rescue) *cobra.Command {
 		Example: command + "\n" + command + " --yes",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -42,7 +42,7 @@ it is not gone back to another time.`,
 			if err != nil {
 				return err
 			}
-			spec, bundle, client, err := operator.clientAndBundle()
+			spec, bundle, client, err := operator.clientAndBundle(c.Context())
 			if err != nil {
 				return err
 			}

@@ -20,7 +20,7 @@ func newSecrets() *cobra.Command {
 the part that their role needs. With a name that ends in .age it is encrypted, to the age recipients under
 secrets.recipients, and opened with the identity in the file that CINCBAKE_AGE_IDENTITY names (by default
 ~/.config/cincbake/identity.txt, as age-keygen writes it).`,
-		newSecretsInit(), newSecretsShow(), newSecretsCheck(), newSecretsRotate())
+		newSecretsInit(), newSecretsShow(), newSecretsCheck(), newSecretsRotate(), newSecretsPush())
 }
 
 // bundleOf reads the spec and the bundle that it names.

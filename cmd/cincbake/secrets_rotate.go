@@ -91,7 +91,7 @@ refused with --apply, with what to do instead.`,
 			}
 			var client operate.Client
 			if apply {
-				if client, err = spec.clientWith(resolved, bundle); err != nil {
+				if client, err = spec.clientWith(c.Context(), resolved, bundle); err != nil {
 					return err
 				}
 				would, err := client.CheckDelivery(c.Context(), bundle)

@@ -291,6 +291,7 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 		{exit.Done, "secrets rotate", "ca --continue"},
 		{exit.Unsafe, "secrets rotate", "leaves --apply"}, // nobody is there
 		{exit.Unsafe, "secrets rotate", "postgres.owner --allow-outage --apply"},
+		{exit.Invalid, "secrets push", ""}, // it is not on AWS
 		{exit.Invalid, "restore", ""},
 		{exit.Done, "restore", "--latest"},
 		{exit.Done, "restore", "--done"},
@@ -310,6 +311,17 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 		{exit.Invalid, "images show", "nothing"},
 		{exit.Invalid, "images diff", "nothing nothing"},
 		{exit.Invalid, "images promote", "nothing stable"},
+		{exit.Invalid, "images push", "nothing"},
+		{exit.Invalid, "images copy", "nothing --to eu-west-1"},
+		{exit.Invalid, "images deprecate", "nothing --at 2030-01-01"},
+		{exit.Done, "init", "aws --platform aws"},
+		{exit.Done, "iam", "api -f aws/cluster.yaml"},
+		{exit.Done, "launch foundation", "-f aws/cluster.yaml"},
+		{exit.Invalid, "launch plan", ""}, // it is not on AWS
+		{exit.Invalid, "launch apply", ""},
+		{exit.Invalid, "launch rollout", ""},
+		{exit.Invalid, "launch rollback", "api"},
+		{exit.Invalid, "launch status", ""},
 		{exit.Done, "images prune", ""},
 		{exit.Done, "version", ""},
 	} {
@@ -334,7 +346,7 @@ func TestNoCommandPrintsASecret(t *testing.T) {
 	left := []string{ // they would start, change or ask machines; the end-to-end suite looks into what those say
 		"lock", // it would ask the vendors, and reads no secret
 		"bake", "images verify", "status", "doctor", "drain", "reindex", "switchover", "rescue etcd", "rescue opensearch", "backup list",
-		"lab up", "lab down", "lab status", "lab kill", "lab start", "lab freeze", "lab thaw", "lab partition", "lab heal", "lab fill", "lab empty", "lab add", "lab ssh", "lab forward", "lab replace", "lab logs", "lab drill",
+		"lab up", "lab down", "lab status", "lab kill", "lab start", "lab freeze", "lab thaw", "lab partition", "lab heal", "lab fill", "lab empty", "lab add", "lab ssh", "lab forward", "lab replace", "lab rollout", "lab logs", "lab drill",
 	}
 	for _, path := range leaves(newRoot()) {
 		if !slices.Contains(covered, path) && !slices.Contains(left, path) {

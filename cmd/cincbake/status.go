@@ -48,7 +48,7 @@ when that takes longer.`,
 			if c.Flags().Changed("until-whole") && look.within <= 0 {
 				return exit.Errorf(exit.Invalid, "--until-whole %v: name a time that is more than nothing, like 10m", look.within)
 			}
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -21,7 +21,7 @@ clients reconnect after a moment.`,
 		Example: "  cincbake switchover\n  cincbake switchover --to postgres-2",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			client, err := operator.client()
+			client, err := operator.client(c.Context())
 			if err != nil {
 				return err
 			}

@@ -5,13 +5,13 @@ import (
 	"fmt"
 	"net/http"
 	"sync/atomic"
+	"time"
 )
 
 // ChefReads reads what a Chef's writers write, as most of Cinc's clients do most of the time.
 type ChefReads struct {
 	Chef *Chef
-	// missing counts items that a read did not find after their creation was acknowledged. The database is read where it is
-	// written, so not even a moment's absence is right.
+	// missing counts items that a read did not find, asked for again and again, after their creation was acknowledged.
 	missing atomic.Int64
 }
 
@@ -38,6 +38,13 @@ func (r *ChefReads) Open(context.Context, int) (Session, error) {
 // Missing returns how many acknowledged items a read did not find.
 func (r *ChefReads) Missing() int { return int(r.missing.Load()) }
 
+// What is not found is asked for again: a server may say so of a database that went away between two of its questions
+// (goiardi does), and what is lost stays lost.
+const (
+	askedAgain = 3
+	askedAfter = 500 * time.Millisecond
+)
+
 type readSession struct {
 	*chefSession
 	reads *ChefReads
@@ -53,6 +60,12 @@ func (s *readSession) Write(ctx context.Context, _ Row) error {
 	}
 	var item struct{ ID string }
 	err := s.ask(ctx, http.MethodGet, s.chef.bag(newest), nil, &item)
+	for range askedAgain {
+		if !answered(err, http.StatusNotFound) || pause(ctx, askedAfter) != nil {
+			break
+		}
+		err = s.ask(ctx, http.MethodGet, s.chef.bag(newest), nil, &item)
+	}
 	switch {
 	case answered(err, http.StatusNotFound):
 		s.reads.missing.Add(1)

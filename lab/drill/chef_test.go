@@ -34,6 +34,7 @@ type fakeChef struct {
 	mu    sync.Mutex
 	items map[string]map[string]any // by bag and item
 	fails bool
+	hides int // so many reads find nothing
 }
 
 func (f *fakeChef) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -67,6 +68,10 @@ func (f *fakeChef) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.items[bag][item] = body
 	case item != "":
 		found, ok := f.items[bag][item]
+		if f.hides > 0 {
+			f.hides--
+			ok = false
+		}
 		if !ok {
 			w.WriteHeader(http.StatusNotFound)
 			return
@@ -144,6 +149,10 @@ func TestChef(t *testing.T) {
 		reading := open(t, reads)
 		if err := reading.Write(t.Context(), Row{}); err != nil || reads.Missing() != 0 {
 			t.Errorf("reading back: %v", err)
+		}
+		f.hides = askedAgain // a server may say so of a database that is just away
+		if err := reading.Write(t.Context(), Row{}); err != nil || reads.Missing() != 0 {
+			t.Errorf("reading what was not there for a moment: %v", err)
 		}
 
 		f.fails = true

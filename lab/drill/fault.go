@@ -42,6 +42,7 @@ const (
 	actFreeze     = "freeze"
 	actFill       = "fill"
 	actSwitchover = "switchover"
+	actRollout    = "rollout"
 )
 
 // PowerOff pulls a node's plug, and puts it back once clients are served again.
@@ -80,4 +81,13 @@ func Fill(m Machines) Fault { return Fault{Name: actFill, Strike: m.Fill, Mend: 
 // Switchover makes another node primary, as an operator would before a planned reboot.
 func Switchover(order func(ctx context.Context) error) Fault {
 	return Fault{Name: actSwitchover, Strike: func(ctx context.Context, _ string) error { return order(ctx) }}
+}
+
+// Rollout boots a new machine in every one's place, one after the other, as when a cluster moves to newer images.
+func Rollout(order func(ctx context.Context) error) Fault {
+	return Fault{
+		Name:      actRollout,
+		Strike:    func(ctx context.Context, _ string) error { return order(ctx) },
+		StrikeAll: func(ctx context.Context, _ []string) error { return order(ctx) },
+	}
 }

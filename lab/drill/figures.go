@@ -36,7 +36,7 @@ type trace struct {
 func (t trace) acknowledged(of func(client int) bool) []time.Time {
 	var times []time.Time
 	for _, o := range t.ops {
-		if o.acknowledged && of(o.client) && !o.ended.Before(t.window.from) && !o.ended.After(t.window.to) {
+		if o.failure == nil && of(o.client) && !o.ended.Before(t.window.from) && !o.ended.After(t.window.to) {
 			times = append(times, o.ended)
 		}
 	}
@@ -72,17 +72,17 @@ func (t trace) worstClient(struck []string) time.Duration {
 	return worst
 }
 
-// hanging counts the operations that took longer than hangLimit of a time in which others were served. One that waits while
+// hanging returns the operations that took longer than hangLimit of a time in which others were served. One that waits while
 // the service is away is no such thing, nor one on a machine that was struck itself. Whoever asked while it was away may
 // learn of its return after as long again: TCP repeats what got no answer after twice as long each time.
-func (t trace) hanging(struck []string) int {
+func (t trace) hanging(struck []string) []op {
 	var away []span
 	for _, p := range t.pauses(everyone) {
 		if p.length() > noticed {
 			away = append(away, p)
 		}
 	}
-	count := 0
+	var hung []op
 	for _, o := range t.ops {
 		if slices.Contains(struck, t.clients[o.client].Node) {
 			continue
@@ -95,10 +95,10 @@ func (t trace) hanging(struck []string) int {
 			}
 		}
 		if served > limit {
-			count++
+			hung = append(hung, o)
 		}
 	}
-	return count
+	return hung
 }
 
 // perSecond counts acknowledged operations by the second, from the window's beginning on.

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"fmt"
 	"sync"
 	"time"
 )
@@ -26,7 +27,19 @@ type ledger struct {
 type op struct {
 	client       int
 	began, ended time.Time
-	acknowledged bool
+	failure      error // nil: it was acknowledged
+}
+
+// words tell when and how somebody waited, in seconds of the strike.
+func (o op) words(clients []Client, after func(time.Time) float64) string {
+	who, end := fmt.Sprintf("client %d", o.client), "acknowledged"
+	if node := clients[o.client].Node; node != "" {
+		who += " on " + node
+	}
+	if o.failure != nil {
+		end = o.failure.Error()
+	}
+	return fmt.Sprintf("%s, from %.1f s to %.1f s: %s", who, after(o.began), after(o.ended), end)
 }
 
 func (l *ledger) acknowledge(row Row, began, now time.Time) {
@@ -37,26 +50,20 @@ func (l *ledger) acknowledge(row Row, began, now time.Time) {
 	}
 	l.rows = append(l.rows, row)
 	l.last = now
-	l.ops = append(l.ops, op{row.Writer, began, now, true})
+	l.ops = append(l.ops, op{row.Writer, began, now, nil})
 	if began.After(l.begun) {
 		l.begun = began
 	}
 }
 
-func (l *ledger) fail(err error) {
+// fail keeps why an operation failed, and the operation itself when it took long enough to matter.
+func (l *ledger) fail(client int, began, now time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
-}
-
-// gaveUp keeps an operation that a client gave up, or was refused, when it took long enough to matter.
-func (l *ledger) gaveUp(client int, began, now time.Time) {
-	if now.Sub(began) <= hangLimit {
-		return
+	if now.Sub(began) > hangLimit {
+		l.ops = append(l.ops, op{client, began, now, err})
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ops = append(l.ops, op{client, began, now, false})
 }
 
 // steadySince tells whether operations were acknowledged all the time from then to now, each less than pause after the last.
@@ -67,7 +74,7 @@ func (l *ledger) steadySince(since, now time.Time, pause time.Duration) bool {
 	for i := len(l.ops) - 1; i >= 0; i-- {
 		o := l.ops[i]
 		switch {
-		case !o.acknowledged:
+		case o.failure != nil:
 			continue
 		case until.Sub(o.ended) >= pause:
 			return false

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -154,7 +155,11 @@ func (s Series) strike(ctx context.Context, strike Strike, turn int, search []st
 		return r, nil, fmt.Errorf("%s: before the strike: %w", strike.Name, err)
 	}
 	from := time.Now()
-	if err := pause(ctx, steady); err != nil {
+	wait := steady
+	if strike.Within > 0 {
+		wait += rand.N(time.Duration(strike.Within)) //nolint:gosec // a moment, not a secret
+	}
+	if err := pause(ctx, wait); err != nil {
 		return r, nil, err
 	}
 	struck := time.Now()
@@ -199,7 +204,7 @@ func (s Series) strike(ctx context.Context, strike Strike, turn int, search []st
 		}
 	}
 	mended = true
-	if err := mend(ctx, blows); err != nil {
+	if err := mend(context.WithoutCancel(ctx), blows); err != nil { // to its end, also when the drill is stopped just now
 		problem("mending: %v", err)
 	}
 	if slices.ContainsFunc(blows, func(b resolved) bool { return b.fault.Mend != nil }) {
@@ -320,16 +325,17 @@ func (s Series) look(ctx context.Context, crews []crew, window span, struck time
 		if gap.length() > worst.length() {
 			worst = gap
 		}
+		hung := t.hanging(r.Nodes)
 		result := TrafficResult{
 			Kind: c.Kind, GapSeconds: rounded(gap.length().Seconds()), GapAt: after(gap.from),
 			WorstClientSeconds: rounded(t.worstClient(r.Nodes).Seconds()), Operations: len(rows),
-			Hanging: t.hanging(r.Nodes), PerSecond: t.perSecond(),
+			Hanging: len(hung), PerSecond: t.perSecond(),
 		}
 		if result.Operations == 0 {
 			problem("%s: nobody was served, so nothing is proved", c.Kind)
 		}
-		if result.Hanging > 0 {
-			problem("%s: %d operations hung for more than %v while others were served", c.Kind, result.Hanging, hangLimit)
+		if len(hung) > 0 {
+			problem("%s: %d operations hung for more than %v while others were served; the first was %s", c.Kind, len(hung), hangLimit, hung[0].words(c.Clients, after))
 		}
 		if reads, ok := c.Source.(*ChefReads); ok && reads.Missing() > 0 {
 			result.Lost = reads.Missing()

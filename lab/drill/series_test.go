@@ -63,10 +63,16 @@ type fakeSite struct {
 	statuses map[string]cluster.Status
 	heals    time.Duration
 	broken   error
+	rollouts int
 }
 
 func (s *fakeSite) Statuses(context.Context) map[string]cluster.Status { return s.statuses }
 func (s *fakeSite) Switchover(context.Context) error                   { return nil }
+func (s *fakeSite) Rollout(context.Context) error {
+	s.rollouts++
+	return nil
+}
+
 func (s *fakeSite) WaitWhole(ctx context.Context, _ time.Duration) error {
 	if s.broken != nil {
 		return s.broken
@@ -232,7 +238,7 @@ func TestSeriesFindsWhatIsWrong(t *testing.T) {
 // Machines that lose power together lose it at one moment: no survivor may notice the others go.
 func TestSeriesStrikesAllAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := newRig(Strike{Name: "power loss", Runs: 1, MendFirst: true, Blows: []Blow{{Do: actPowerOff, To: "all"}}})
+		r := newRig(Single(actPowerOff, Everybody, 1, 0).Strikes...)
 		out, err := r.Run(t.Context())
 		if err != nil || !out.OK() {
 			t.Errorf("%v: %v", out.Strikes, err)
@@ -244,6 +250,20 @@ func TestSeriesStrikesAllAtOnce(t *testing.T) {
 		all := strings.Join(names, "+")
 		if diff := cmp.Diff([]string{"power-off " + all, "start " + all}, r.machines.done); diff != "" {
 			t.Error(diff)
+		}
+	})
+}
+
+// A rollout is one thing that befalls all machines, whoever is named.
+func TestSeriesRollsOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(Single(actRollout, "primary", 1, 0).Strikes...)
+		out, err := r.Run(t.Context())
+		if err != nil || !out.OK() || r.site.rollouts != 1 || len(r.machines.done) != 0 {
+			t.Errorf("%d rollouts, machines %v: %v", r.site.rollouts, r.machines.done, err)
+		}
+		if nodes := out.Strikes[0].Nodes; len(nodes) != len(r.Cluster.Nodes) {
+			t.Errorf("struck %v", nodes)
 		}
 	})
 }

@@ -27,6 +27,7 @@ type Strike struct {
 	Name      string   `yaml:"name"` // its kind, in reports
 	Blows     []Blow   `yaml:"blows"`
 	Runs      int      `yaml:"runs"`
+	Within    duration `yaml:"within"`    // it is made at a random moment of so long
 	Hold      duration `yaml:"hold"`      // it lasts at least that long before it is mended
 	Patience  duration `yaml:"patience"`  // and at most that long, though clients are not served by then
 	MendFirst bool     `yaml:"mendFirst"` // clients can't be served before it is mended
@@ -73,13 +74,21 @@ func readSuites(text []byte) (map[string][]Strike, error) {
 	return suites, nil
 }
 
-// Single is a suite of one kind of strike, at one target. Programs are what dies if it is a kill.
-func Single(fault, target string, runs int, programs ...string) Suite {
+// Everybody is the target of a strike at all machines at once.
+const Everybody = "all"
+
+// Single is a suite of one kind of strike, at one target; the target of a rollout is every machine, whatever is named.
+// It is mended after hold at the earliest. Programs are what dies if it is a kill.
+func Single(fault, target string, runs int, hold time.Duration, programs ...string) Suite {
+	if fault == actRollout {
+		target = Everybody
+	}
 	blow := Blow{Do: fault, To: target}
 	if fault == actKill {
 		blow.Programs = programs
 	}
-	return Suite{fault, []Strike{{Name: fault + " of " + target, Runs: runs, Blows: []Blow{blow}}}}
+	mendFirst := target == Everybody && fault != actRollout // else nobody is left who could serve
+	return Suite{fault, []Strike{{Name: fault + " of " + target, Runs: runs, Hold: duration(hold), MendFirst: mendFirst, Blows: []Blow{blow}}}}
 }
 
 // Count is how many strikes the suite makes.
@@ -110,6 +119,8 @@ func (b Blow) fault(m Machines, site Site, with []string) (Fault, error) {
 		return Fill(m), nil
 	case actSwitchover:
 		return Switchover(site.Switchover), nil
+	case actRollout:
+		return Rollout(site.Rollout), nil
 	}
 	return Fault{}, fmt.Errorf("nobody knows how to %q", b.Do)
 }

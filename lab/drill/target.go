@@ -17,6 +17,8 @@ type Site interface {
 	WaitWhole(ctx context.Context, within time.Duration) error
 	// Switchover moves the primary in good order.
 	Switchover(ctx context.Context) error
+	// Rollout boots a new machine in every one's place, one after the other.
+	Rollout(ctx context.Context) error
 }
 
 // What a database node says of its role, in Patroni's words.
@@ -40,7 +42,7 @@ type view struct {
 // targets returns the machines that a selector names.
 func (v view) targets(selector string) ([]string, error) {
 	switch selector {
-	case "all":
+	case Everybody:
 		return v.where(func(cluster.Node, cluster.Status) bool { return true }), nil
 	case "primary":
 		return v.one("primary", v.database(primaryRole))

@@ -40,12 +40,13 @@ type Client struct {
 }
 
 const (
-	writePause   = 10 * time.Millisecond // between two rows of a writer
-	openPause    = 50 * time.Millisecond // after a failed connection, plus as much jitter
-	openTimeout  = 5 * time.Second       // of all hosts together
-	writeTimeout = 3 * time.Second       // then the connection is given up: its other end may be gone
-	patience     = 30 * time.Second      // of patient clients, instead of both
-	hangLimit    = 10 * time.Second      // nobody may wait longer than that for a service that others get
+	writePause   = 10 * time.Millisecond  // between two rows of a writer
+	openPause    = 50 * time.Millisecond  // after a failure, plus as much jitter; twice as long after each further one,
+	longestPause = 400 * time.Millisecond // but no longer: a service that comes back must not be found out late
+	openTimeout  = 5 * time.Second        // of all hosts together
+	writeTimeout = 3 * time.Second        // then the connection is given up: its other end may be gone
+	patience     = 30 * time.Second       // of patient clients, instead of both
+	hangLimit    = 10 * time.Second       // nobody may wait longer than that for a service that others get
 )
 
 // writers write rows until they are stopped.
@@ -86,24 +87,24 @@ func (w *writers) write(ctx context.Context, writer int) {
 			session.Close()
 		}
 	}()
+	retry := openPause
 	for number := 0; ; number++ {
 		pause := w.pause
 		began := time.Now()
 		if session == nil {
 			var err error
 			if session, err = w.open(ctx, writer); err != nil {
-				w.ledger.fail(err)
-				w.ledger.gaveUp(writer, began, time.Now())
-				session, pause = nil, jittered(openPause)
+				w.ledger.fail(writer, began, time.Now(), err)
+				session, pause, retry = nil, jittered(retry), min(2*retry, longestPause)
 			}
 		}
 		if session != nil {
 			if err := w.try(ctx, session, Row{writer, number}); err != nil {
-				w.ledger.fail(err)
-				w.ledger.gaveUp(writer, began, time.Now())
+				w.ledger.fail(writer, began, time.Now(), err)
 				session.Close()
-				session = nil
+				session, pause, retry = nil, max(pause, jittered(retry)), min(2*retry, longestPause)
 			} else {
+				retry = openPause
 				w.ledger.acknowledge(Row{writer, number}, began, time.Now())
 			}
 		}

@@ -1,6 +1,9 @@
 package machine
 
-import "strings"
+import (
+	"strconv"
+	"strings"
+)
 
 // slice is the systemd slice that holds every machine of every lab.
 const slice = "cincbake-lab.slice"
@@ -35,7 +38,7 @@ func (m Machine) command(host Host, device string) []string {
 	scope := []string{
 		"systemd-run", "--scope", "--quiet", "--collect",
 		"--unit=" + m.Unit, "--slice=" + slice, "--property=Delegate=yes",
-		"--",
+		"--property=CPUWeight=" + strconv.Itoa(m.weight()), "--",
 	}
 	return append(scope, argv...)
 }

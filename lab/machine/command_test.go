@@ -27,7 +27,7 @@ func TestCommand(t *testing.T) {
 	}
 	scope := []string{
 		"systemd-run", "--scope", "--quiet", "--collect", "--unit=cincbake-lab-demo.postgres-1", "--slice=cincbake-lab.slice",
-		"--property=Delegate=yes", "--",
+		"--property=Delegate=yes", "--property=CPUWeight=100", "--",
 	}
 	disk := []string{"--bind=/dev/loop3:/dev/vdb"}
 	share := []string{"--bind=/backup/demo:/mnt/backup"}
@@ -113,25 +113,27 @@ const (
 func TestHost(t *testing.T) {
 	const unit = "cincbake-lab-demo.postgres-1"
 	for _, row := range []struct {
-		name, mounts           string
-		systemd                bool
-		want                   Host
-		cgroup, unified, named string
+		name, mounts    string
+		systemd         bool
+		want            Host
+		cgroup, unified string
+		old             []string
 	}{
 		{
 			"both versions, without systemd", hybrid, false,
-			Host{Unified: "/sys/fs/cgroup/unified", Named: "/sys/fs/cgroup/systemd"},
-			"/sys/fs/cgroup/unified/" + unit, "/sys/fs/cgroup/unified/" + unit, "/sys/fs/cgroup/systemd/" + unit,
+			Host{Unified: "/sys/fs/cgroup/unified", Named: "/sys/fs/cgroup/systemd", CPU: "/sys/fs/cgroup/cpu"},
+			"/sys/fs/cgroup/unified/" + unit, "/sys/fs/cgroup/unified/" + unit,
+			[]string{"/sys/fs/cgroup/systemd/" + unit, "/sys/fs/cgroup/cpu/" + unit},
 		},
 		{
 			"version 2 alone, without systemd", unified, false,
 			Host{Unified: "/sys/fs/cgroup"},
-			"/sys/fs/cgroup/" + unit, "/sys/fs/cgroup/" + unit, "",
+			"/sys/fs/cgroup/" + unit, "/sys/fs/cgroup/" + unit, nil,
 		},
 		{
 			"systemd", unified, true,
 			Host{Systemd: true, Unified: "/sys/fs/cgroup"},
-			"/sys/fs/cgroup/cincbake.slice/cincbake-lab.slice/" + unit + ".scope", "", "",
+			"/sys/fs/cgroup/cincbake.slice/cincbake-lab.slice/" + unit + ".scope", "", nil,
 		},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -142,8 +144,11 @@ func TestHost(t *testing.T) {
 			if diff := cmp.Diff(row.want, host); diff != "" {
 				t.Error(diff)
 			}
-			ours, named := host.ours(unit)
-			if diff := cmp.Diff([]string{row.cgroup, row.unified, row.named}, []string{host.cgroup(unit), ours, named}); diff != "" {
+			ours, old := host.ours(unit)
+			if diff := cmp.Diff([]string{row.cgroup, row.unified}, []string{host.cgroup(unit), ours}); diff != "" {
+				t.Error(diff)
+			}
+			if diff := cmp.Diff(row.old, old); diff != "" {
 				t.Error(diff)
 			}
 		})

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -20,6 +22,8 @@ type Host struct {
 	Unified string
 	// Named is where version 1's name=systemd is mounted: systemd-nspawn looks there first on a host that has it.
 	Named string
+	// CPU is where version 1 shares out the processors, on a host with both versions; empty: version 2 does.
+	CPU string
 }
 
 // ThisHost looks at the host that the program runs on.
@@ -49,6 +53,8 @@ func readHost(mounts io.Reader, systemd bool) (Host, error) {
 			host.Unified = mount[4]
 		case filesystem[0] == "cgroup" && strings.HasSuffix(filesystem[2], "name=systemd"):
 			host.Named = mount[4]
+		case filesystem[0] == "cgroup" && slices.Contains(strings.Split(filesystem[2], ","), "cpu"):
+			host.CPU = mount[4]
 		}
 	}
 	if err := lines.Err(); err != nil {
@@ -68,23 +74,42 @@ func (h Host) cgroup(unit string) string {
 	return filepath.Join(h.Unified, unit)
 }
 
-// ours returns the cgroups that must be made for a machine before it starts, and removed once it is gone; none where
-// systemd does both.
-func (h Host) ours(unit string) (unified, named string) {
-	switch {
-	case h.Systemd:
-		return "", ""
-	case h.Named == "":
-		return h.cgroup(unit), ""
-	default:
-		return h.cgroup(unit), filepath.Join(h.Named, unit)
+// ours returns the cgroups of version 2 and of version 1 that must be made for a machine before it starts, and removed once
+// it is gone; none where systemd does both.
+func (h Host) ours(unit string) (unified string, old []string) {
+	if h.Systemd {
+		return "", nil
 	}
+	for _, mount := range []string{h.Named, h.CPU} {
+		if mount != "" {
+			old = append(old, filepath.Join(mount, unit))
+		}
+	}
+	return h.cgroup(unit), old
 }
 
 // clear removes what cgroups a machine that is gone left behind.
 func (h Host) clear(unit string) error {
-	unified, named := h.ours(unit)
-	return errors.Join(removeCgroup(unified), removeCgroup(named))
+	unified, old := h.ours(unit)
+	err := removeCgroup(unified)
+	for _, dir := range old {
+		err = errors.Join(err, removeCgroup(dir))
+	}
+	return err
+}
+
+// weigh gives a machine's cgroups its weight. Where version 2 is mounted without a controller of the processors, machines
+// share them as any programs do.
+func (h Host) weigh(unit string, weight int) error {
+	file, value := filepath.Join(h.cgroup(unit), "cpu.weight"), weight
+	if h.CPU != "" {
+		file, value = filepath.Join(h.CPU, unit, "cpu.shares"), weight*1024/ordinary
+	}
+	err := os.WriteFile(file, []byte(strconv.Itoa(value)), 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) { // a cgroup's folder takes no new file
+		return nil
+	}
+	return err
 }
 
 // removeCgroup removes a cgroup with those below it. None of them may hold a process.

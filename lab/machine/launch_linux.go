@@ -32,9 +32,9 @@ func (m Machine) launch(ctx context.Context, host Host, argv []string) (launched
 		if err := m.plug(ctx); err != nil {
 			return err
 		}
-		unified, named := host.ours(m.Unit)
-		if named != "" {
-			if err := errors.Join(os.MkdirAll(named, 0o755), os.WriteFile(filepath.Join(named, "tasks"), []byte("0"), 0)); err != nil {
+		unified, old := host.ours(m.Unit)
+		for _, dir := range old {
+			if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, "tasks"), []byte("0"), 0)); err != nil {
 				return err // version 1 moves this one thread, and what it starts is born there
 			}
 		}
@@ -47,6 +47,9 @@ func (m Machine) launch(ctx context.Context, host Host, argv []string) (launched
 				return err
 			}
 			defer dir.Close()
+			if err := host.weigh(m.Unit, m.weight()); err != nil {
+				return err
+			}
 			command.SysProcAttr.UseCgroupFD, command.SysProcAttr.CgroupFD = true, int(dir.Fd())
 		}
 		return command.Start()

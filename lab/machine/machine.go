@@ -8,6 +8,7 @@ package machine
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -24,6 +25,9 @@ type Machine struct {
 	Dir  string // its folder: the writable layer, the data disk, a copy of its seed, its console's output
 	Tree string // the unpacked image, shared with others and never written to
 
+	// Weight is its share when the host's processors do not suffice, beside 100 of an ordinary machine; 0: that is what it is.
+	Weight int
+
 	Disk      string // where it sees its data disk, like /dev/vdb; empty: it has none
 	DiskBytes int64
 	Share     Share // a folder of this host that outlives the machine; zero: none
@@ -32,6 +36,11 @@ type Machine struct {
 	Port      string  // the same link's other end, on the bridge: at most 15 characters
 	Network   Network // whose bridge that is
 }
+
+// ordinary is the weight of a machine that has none of its own.
+const ordinary = 100
+
+func (m Machine) weight() int { return cmp.Or(m.Weight, ordinary) }
 
 // Share is what a machine sees as a mounted share, like NFS.
 type Share struct {

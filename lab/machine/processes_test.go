@@ -204,9 +204,36 @@ func TestFreezeAndThawTellTheKernel(t *testing.T) {
 	}
 }
 
+func TestWeigh(t *testing.T) {
+	one, two := t.TempDir(), t.TempDir()
+	for _, row := range []struct {
+		name, in, file, want string
+		host                 Host
+	}{
+		{"version 2", one, "cpu.weight", "25", Host{Unified: one}},
+		{"both versions", two, "cpu.shares", "256", Host{Unified: one, CPU: two}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if err := row.host.weigh("m", 25); err != nil {
+				t.Errorf("a host that does not share out its processors: %v", err)
+			}
+			file := filepath.Join(row.in, "m", row.file)
+			if err := errors.Join(os.Mkdir(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+			if err := row.host.weigh("m", 25); err != nil {
+				t.Fatal(err)
+			}
+			if got, err := os.ReadFile(file); err != nil || string(got) != row.want {
+				t.Errorf("the kernel was told %q: %v", got, err)
+			}
+		})
+	}
+}
+
 func TestClearRemovesNestedCgroups(t *testing.T) {
-	host := Host{Unified: t.TempDir(), Named: t.TempDir()}
-	for _, dir := range []string{host.Unified, host.Named} {
+	host := Host{Unified: t.TempDir(), Named: t.TempDir(), CPU: t.TempDir()}
+	for _, dir := range []string{host.Unified, host.Named, host.CPU} {
 		if err := os.MkdirAll(filepath.Join(dir, "m/payload/system.slice"), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -214,7 +241,7 @@ func TestClearRemovesNestedCgroups(t *testing.T) {
 	if err := errors.Join(host.clear("m"), host.clear("m")); err != nil { // twice: what is not there is no error
 		t.Error(err)
 	}
-	for _, dir := range []string{host.Unified, host.Named} {
+	for _, dir := range []string{host.Unified, host.Named, host.CPU} {
 		if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 			t.Errorf("left: %v, %v", left, err)
 		}

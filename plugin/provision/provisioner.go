@@ -26,8 +26,8 @@ import (
 // Provisioner is the provisioner cincbake-role.
 type Provisioner struct {
 	config Config
-	// agentFor returns the boot agent for a processor; nil: the one that the plugin carries.
-	agentFor func(arch string) ([]byte, error)
+	// agentFor returns the boot agent for a platform and a processor; nil: the one that the plugin carries.
+	agentFor func(platform cluster.Platform, arch string) ([]byte, error)
 }
 
 var _ packersdk.Provisioner = (*Provisioner)(nil)
@@ -104,7 +104,7 @@ func (p *Provisioner) run(ui packersdk.Ui, comm packersdk.Communicator, generate
 		return fail("read the recipe", "", err)
 	}
 	var err error
-	if r.agent, err = agentFor(r.job.Recipe.Arch); err != nil {
+	if r.agent, err = agentFor(r.job.Recipe.Platform, r.job.Recipe.Arch); err != nil {
 		return fail("carry the boot agent", "", err)
 	}
 	// Names that nobody else on the machine can have taken. The package is large, and /tmp may be in memory.

@@ -125,7 +125,7 @@ func (f *fake) Upload(name string, content io.Reader, _ *os.FileInfo) error {
 
 func prepared(t *testing.T, more map[string]any) *Provisioner {
 	t.Helper()
-	p := &Provisioner{agentFor: func(string) ([]byte, error) { return []byte("agent"), nil }}
+	p := &Provisioner{agentFor: func(cluster.Platform, string) ([]byte, error) { return []byte("agent"), nil }}
 	must(t, p.Prepare(map[string]any{"spec": spec, "role": "postgres"}, more))
 	return p
 }
@@ -411,10 +411,25 @@ func TestProvisionNeedsACompleteRecipe(t *testing.T) {
 func TestProvisionWithoutAnAgent(t *testing.T) {
 	p := prepared(t, nil)
 	missing := errors.New("build it with make plugin")
-	p.agentFor = func(string) ([]byte, error) { return nil, missing }
+	p.agentFor = func(cluster.Platform, string) ([]byte, error) { return nil, missing }
 	machine := newFake()
 	if _, err := provisioned(t, p, machine, nil); !errors.Is(err, missing) || len(machine.commands) > 0 {
 		t.Errorf("got %v after %v, want an error before anything is done", err, machine.commands)
+	}
+}
+
+// The image's platform decides which agent it gets: each refuses what the other one is for, or is larger than it has to be.
+func TestProvisionAsksForThePlatformsAgent(t *testing.T) {
+	for platform, path := range map[cluster.Platform]string{cluster.OnPrem: spec, cluster.AWS: "../../examples/self-hosted-aws/cluster.yaml"} {
+		asked, enough := "", errors.New("enough")
+		p := &Provisioner{agentFor: func(platform cluster.Platform, arch string) ([]byte, error) {
+			asked = string(platform) + " " + arch
+			return nil, enough
+		}}
+		must(t, p.Prepare(map[string]any{"spec": path, "role": "heartbeat"}))
+		if _, err := provisioned(t, p, newFake(), nil); !errors.Is(err, enough) || asked != string(platform)+" amd64" {
+			t.Errorf("%s: asked for %q, %v", platform, asked, err)
+		}
 	}
 }
 

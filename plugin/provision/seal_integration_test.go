@@ -21,6 +21,7 @@ import (
 	packerssh "github.com/hashicorp/packer-plugin-sdk/sdk-internals/communicator/ssh"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/plugin/bake"
 	"github.com/cincbake/cincbake/plugin/nspawn"
@@ -175,7 +176,7 @@ func standin(t *testing.T) []byte {
 func sealTree(t *testing.T, agent []byte, root string) {
 	folder := t.TempDir()
 	p := prepared(t, nil)
-	p.agentFor = func(string) ([]byte, error) { return agent, nil }
+	p.agentFor = func(cluster.Platform, string) ([]byte, error) { return agent, nil }
 	tree := &nspawn.Machine{Root: root, Name: "provision-" + strings.ToLower(rand.Text()[:8])}
 	defer tree.Stop()
 	must(t, p.Provision(t.Context(), packersdk.TestUi(t), tree, map[string]any{bake.ResultsKey: folder}))
@@ -202,7 +203,7 @@ func sealOverSSH(t *testing.T, agent []byte, root string) {
 	ui := &packersdk.BasicUi{Writer: &out, ErrorWriter: &out}
 	folder := filepath.Join(t.TempDir(), "results")
 	p := prepared(t, map[string]any{"sudo": true, "results": folder})
-	p.agentFor = func(string) ([]byte, error) { return agent, nil }
+	p.agentFor = func(cluster.Platform, string) ([]byte, error) { return agent, nil }
 	generated := map[string]any{"ConnType": "ssh", "User": account}
 	if err := p.Provision(ctx, ui, comm, generated); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())

@@ -127,7 +127,7 @@ func Boot(in role.Inputs, aliases ...string) step.Plan {
 		{
 			Title:  "Name the DNS servers",
 			Reason: "without systemd-resolved nobody else writes this file; with no server named, look-ups fail at once",
-			Action: step.File{Path: "/etc/resolv.conf", Mode: 0o644, Content: lines("nameserver ", in.Cluster.Network.DNS, "")},
+			Action: step.File{Path: resolverFile, Mode: 0o644, Content: lines("nameserver ", in.Cluster.Network.DNS, "")},
 		},
 	}
 	if len(in.Cluster.Network.NTP) > 0 {

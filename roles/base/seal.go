@@ -29,6 +29,11 @@ func Seal(recipe cluster.Recipe) (step.Plan, error) {
 			Action: step.File{Path: "/etc/machine-id", Mode: 0o444},
 		},
 		{
+			Title:  "Forget the name server of the bake",
+			Reason: "elsewhere it does not answer, and the first boot would wait for it",
+			Action: forgetResolver{},
+		},
+		{
 			Title:  "Fix the days in the shadow file",
 			Reason: "the day of the bake would make every image differ",
 			Action: rewrite{path: "/etc/shadow", says: "set every last-change day to " + epochDay, edit: eachRow(fixShadowDay)},

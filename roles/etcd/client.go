@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/secrets"
 )
 
@@ -22,20 +24,36 @@ type Client struct {
 	url  string // https://address:port
 }
 
-// NewClient returns a client of the member at url, authenticated as the machine that the secrets belong to.
-func NewClient(url string, s secrets.Scoped) (Client, error) {
+// NewClient returns a client of a node's member, authenticated as the machine that the secrets belong to. It dials the address,
+// since names are known to a machine only once it has joined, and knows the member by its name.
+func NewClient(n cluster.Node, s secrets.Scoped) (Client, error) {
+	return newClient(fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdClient), n.Name, s)
+}
+
+func newClient(url, name string, s secrets.Scoped) (Client, error) {
 	tls, err := s.ClientTLS()
 	if err != nil {
 		return Client{}, err
 	}
-	return Client{url: url, http: &http.Client{Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}}, nil
+	tls.ServerName = name
+	dial := net.Dialer{Timeout: connectTimeout}
+	return Client{url: url, http: &http.Client{Transport: &http.Transport{DialContext: dial.DialContext, TLSClientConfig: tls, DisableKeepAlives: true}}}, nil
 }
 
 // callTimeout bounds one call: a linearizable read of a healthy cluster takes milliseconds, an election about a second.
 const callTimeout = 3 * time.Second
 
+// connectTimeout bounds the connection. A machine that is off does not even refuse one, and after a power loss of all of
+// them the others must not wait long for it: without its answer they go by what is on their own disks.
+const connectTimeout = 500 * time.Millisecond
+
 // Members returns the member list as a quorum has it: a linearizable read, which fails without a quorum.
-func (c Client) Members(ctx context.Context) (Quorum, error) {
+func (c Client) Members(ctx context.Context) (Quorum, error) { return c.members(ctx, true) }
+
+// OwnMembers returns the member list as this one member has it, which may be old. It answers without a quorum too.
+func (c Client) OwnMembers(ctx context.Context) (Quorum, error) { return c.members(ctx, false) }
+
+func (c Client) members(ctx context.Context, linearizable bool) (Quorum, error) {
 	var out struct {
 		Header struct {
 			ClusterID string `json:"cluster_id"`
@@ -47,7 +65,7 @@ func (c Client) Members(ctx context.Context) (Quorum, error) {
 			ClientURLs []string `json:"clientURLs"`
 		}
 	}
-	if err := c.call(ctx, "/v3/cluster/member/list", map[string]any{"linearizable": true}, &out); err != nil {
+	if err := c.call(ctx, "/v3/cluster/member/list", map[string]any{"linearizable": linearizable}, &out); err != nil {
 		return Quorum{}, err
 	}
 	q := Quorum{}

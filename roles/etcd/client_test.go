@@ -3,9 +3,12 @@ package etcd
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -171,6 +174,75 @@ func TestMarkFormed(t *testing.T) {
 	want := formation.Record{Incarnation: record.Incarnation, Formation: cluster.FormationFormed, ClusterID: "f67fc21738465edb", MemberID: "3eb7db3b3f25806e"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("record (-want +got):\n%s", diff)
+	}
+}
+
+// One peer with a quorum is enough, whoever else hangs.
+func TestAsk(t *testing.T) {
+	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does a server notice that its client has gone
+		<-r.Context().Done()
+	}))
+	t.Cleanup(hanging.Close)
+	silent := Client{http: hanging.Client(), url: hanging.URL}
+	lost, without := fakeGateway(t)
+	lost.fail["/v3/cluster/member/list"] = "etcdserver: no leader"
+	_, healthy := fakeGateway(t)
+
+	began := time.Now()
+	if quorum, through := ask(t.Context(), []Client{silent, without, healthy}); quorum == nil || through.url != healthy.url {
+		t.Errorf("%+v through %s, want it through %s", quorum, through.url, healthy.url)
+	}
+	if took := time.Since(began); took >= callTimeout {
+		t.Errorf("it took %v: somebody waited for the peer that hangs", took)
+	}
+	if quorum, _ := ask(t.Context(), []Client{without}); quorum != nil {
+		t.Errorf("%+v without a quorum", quorum)
+	}
+	if quorum, _ := ask(t.Context(), nil); quorum != nil {
+		t.Errorf("%+v without peers", quorum)
+	}
+}
+
+// A machine whose question to be added had no answer may be the one that the quorum waits for. It takes a member's own list
+// for that only if it did ask: a list that nobody proves may be old.
+func TestExpected(t *testing.T) {
+	g, peer := fakeGateway(t)
+	host := step.NewRecorder()
+	j := Joiner{Host: host}
+	for _, row := range []struct {
+		name    string
+		address string
+		asked   bool
+		want    bool
+	}{
+		{"it never asked", "10.0.0.2", false, false},
+		{"it asked, and is there", "10.0.0.2", true, true},
+		{"it asked, and is not there", "10.0.0.3", true, false},
+		{"it asked, and has run since", "10.0.0.1", true, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			if row.asked {
+				if err := j.recordAsked(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			self := cluster.Node{Name: "postgres-2", Address: netip.MustParseAddr(row.address)}
+			got, err := j.expected(t.Context(), self, []Client{peer})
+			if err != nil || (got != nil) != row.want {
+				t.Errorf("expected by %+v, %v", got, err)
+			}
+		})
+	}
+	if g.asked["/v3/cluster/member/list"]["linearizable"] != false {
+		t.Error("a read that needs a quorum can't say who waits for one")
+	}
+	// What it asked is forgotten once it is a member.
+	if err := MarkFormed(t.Context(), host, peer); err != nil {
+		t.Fatal(err)
+	}
+	if record, err := Home.Read(host); err != nil || record.Asked {
+		t.Errorf("%+v, %v", record, err)
 	}
 }
 

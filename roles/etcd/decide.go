@@ -22,6 +22,9 @@ type View struct {
 	Peers cluster.Peers
 	// Quorum is what a linearizable read through a peer gave. Only such a read proves a quorum; nil: none answered.
 	Quorum *Quorum
+	// Expected is what a peer's own list says, proved by nobody, when this machine once asked to be added and no quorum
+	// answers; nil otherwise.
+	Expected *Quorum
 	// TakenBy is another address from which a live member of this machine's name answers; empty: nobody does.
 	TakenBy string
 	// Rescue is the token of the cluster that an operator ordered this machine's data to become; empty: none was ordered.
@@ -51,12 +54,12 @@ type Change struct {
 
 // PeerURL is where a node's member talks to other members.
 func PeerURL(n cluster.Node) string {
-	return fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdPeer)
+	return fmt.Sprintf("https://%s:%d", n.Host(), cluster.PortEtcdPeer)
 }
 
 // ClientURL is where a node's member answers clients.
 func ClientURL(n cluster.Node) string {
-	return fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdClient)
+	return fmt.Sprintf("https://%s:%d", n.Host(), cluster.PortEtcdClient)
 }
 
 // The rows of the join table, by name.
@@ -73,6 +76,7 @@ const (
 	RowAdd            = "add"                       // empty, quorum without this machine
 	RowReuse          = "reuse"                     // empty, quorum expects this machine
 	RowReplace        = "replace"                   // empty, quorum holds this machine's dead predecessor
+	RowExpected       = "expected"                  // empty, asked to be added, and a peer that lost its quorum by that waits for it
 	RowQuorumLost     = formation.RowQuorumLost     // empty, no quorum, a peer belongs to a formed cluster
 	RowPeerUnknown    = formation.RowPeerUnknown    // empty, no quorum, a peer holds data that it can't account for
 	RowSilent         = formation.RowSilent         // empty, no quorum, a peer does not answer
@@ -84,7 +88,7 @@ const (
 func Rows() []string {
 	return []string{
 		RowRescue, RowRestart, RowForeign, RowRemoved, RowMoved, RowMember, RowUnrecorded, RowLost, RowTaken, RowAdd, RowReuse,
-		RowReplace, RowQuorumLost, RowPeerUnknown, RowSilent, RowOtherFormation, RowForm,
+		RowReplace, RowExpected, RowQuorumLost, RowPeerUnknown, RowSilent, RowOtherFormation, RowForm,
 	}
 }
 
@@ -97,8 +101,26 @@ func Decide(clusterName string, v View) (role.Decision, Change) {
 		return decideMember(v)
 	case v.Quorum != nil:
 		return decideNewcomer(v)
+	case v.Expected.waitsFor(v.Self):
+		return decideExpected(v), Change{}
 	}
 	return decideFormation(clusterName, v), Change{}
+}
+
+// waitsFor tells whether the list has the node as a member that never started.
+func (q *Quorum) waitsFor(self cluster.Node) bool {
+	return q != nil && slices.ContainsFunc(q.Members, func(m Member) bool {
+		return len(m.ClientURLs) == 0 && slices.Contains(m.PeerURLs, PeerURL(self))
+	})
+}
+
+// decideExpected : a cluster of one that adds a second member has no quorum before that one starts. Whoever asked and lost
+// the answer would wait for the quorum, which waits for it. The list may be old, but the record of the question lies where
+// the log would, so this member never started.
+func decideExpected(v View) role.Decision {
+	d := proceed(RowExpected, "this machine asked to be added, and the quorum that added it waits for it")
+	d.Etcd, d.Formation = role.EtcdStart{State: "existing", Cluster: initial(v.Self, v.Expected)}, cluster.FormationForming
+	return d
 }
 
 // decideAlone : there is data, and nobody to ask.

@@ -192,6 +192,22 @@ func TestDecide(t *testing.T) {
 			cluster.FormationForming,
 		},
 		{
+			"it asked, and who added it lost its quorum by that",
+			etcd.View{Own: empty, Expected: quorum(member("1", "", "10.0.0.1", false)), Peers: peers(formed("2"), formed("3"))},
+			etcd.RowExpected, role.Proceed,
+			role.EtcdStart{State: "existing", Cluster: everyone},
+			etcd.Change{},
+			cluster.FormationForming,
+		},
+		{
+			"an expected member that has run is somebody's data",
+			etcd.View{Own: empty, Expected: quorum(member("1", "postgres-1", "10.0.0.1", true)), Peers: peers(formed("2"), formed("3"))},
+			etcd.RowQuorumLost, role.Wait,
+			role.EtcdStart{},
+			etcd.Change{},
+			"",
+		},
+		{
 			"a dead predecessor",
 			etcd.View{Own: empty, Quorum: quorum(member("1", "postgres-1", "10.0.0.1", true))},
 			etcd.RowReplace, role.Proceed,

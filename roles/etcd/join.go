@@ -2,7 +2,9 @@ package etcd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"time"
 
@@ -26,15 +28,20 @@ func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error)
 	if decision.Verdict != role.Proceed {
 		return decision, nil
 	}
-	if err := carry(ctx, peer, change, view.Self); err != nil {
-		// etcd refuses a change that would cost the quorum, and any change during an election: both pass.
-		return wait(decision.Row, fmt.Sprintf("%s; the quorum does not allow it yet: %v", decision.Reason, err),
-			"it is tried again by itself"), nil
-	}
 	if decision.Etcd.SetAside {
 		if err := j.setAside(ctx); err != nil {
 			return role.Decision{}, err
 		}
+	}
+	if change.Add {
+		if err := j.recordAsked(); err != nil {
+			return role.Decision{}, err
+		}
+	}
+	if err := carry(ctx, peer, change, view.Self); err != nil {
+		// etcd refuses a change that would cost the quorum, and any change during an election: both pass.
+		return wait(decision.Row, fmt.Sprintf("%s; the quorum does not allow it yet: %v", decision.Reason, err),
+			"it is tried again by itself"), nil
 	}
 	return decision, j.record(decision)
 }
@@ -49,24 +56,67 @@ func (j Joiner) observe(ctx context.Context, in role.Inputs) (View, Client, erro
 	if view.Rescue, err = rescueOrdered(j.Host); err != nil {
 		return view, Client{}, err
 	}
-	var through Client
+	var peers []Client
 	for _, node := range view.Nodes {
 		if node.Name == in.Self.Name {
 			continue
 		}
-		client, err := NewClient(ClientURL(node), in.Secrets)
+		peer, err := NewClient(node, in.Secrets)
 		if err != nil {
 			return view, Client{}, err
 		}
-		if quorum, err := client.Members(ctx); err == nil {
-			view.Quorum, through = &quorum, client
-			break
+		peers = append(peers, peer)
+	}
+	quorum, through := ask(ctx, peers)
+	if quorum != nil {
+		view.Quorum = quorum
+		view.TakenBy = j.takenBy(ctx, in, *quorum)
+		return view, through, nil
+	}
+	view.Expected, err = j.expected(ctx, in.Self, peers)
+	return view, Client{}, err
+}
+
+// ask asks every peer at once, so that one that is off costs no time when another one answers, and returns the first
+// quorum with the peer that proved it; nil: nobody has one.
+func ask(ctx context.Context, peers []Client) (*Quorum, Client) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type answer struct {
+		quorum Quorum
+		from   Client
+		err    error
+	}
+	answers := make(chan answer, len(peers))
+	for _, peer := range peers {
+		go func() {
+			quorum, err := peer.Members(ctx)
+			answers <- answer{quorum, peer, err}
+		}()
+	}
+	for range peers {
+		if a := <-answers; a.err == nil {
+			return &a.quorum, a.from
 		}
 	}
-	if view.Quorum != nil {
-		view.TakenBy = j.takenBy(ctx, in, *view.Quorum)
+	return nil, Client{}
+}
+
+// expected returns the list of a peer that waits for this machine, if this machine asked to be added.
+func (j Joiner) expected(ctx context.Context, self cluster.Node, peers []Client) (*Quorum, error) {
+	record, err := Home.Read(j.Host)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
 	}
-	return view, through, nil
+	if err != nil || !record.Asked {
+		return nil, err
+	}
+	for _, peer := range peers {
+		if list, err := peer.OwnMembers(ctx); err == nil && list.waitsFor(self) {
+			return &list, nil
+		}
+	}
+	return nil, nil
 }
 
 // takenBy returns where else a live member of this machine's name answers.
@@ -77,10 +127,10 @@ func (j Joiner) takenBy(ctx context.Context, in role.Inputs, quorum Quorum) stri
 		}
 		for _, address := range m.ClientURLs {
 			at, err := url.Parse(address)
-			if err != nil || at.Hostname() == in.Self.Address.String() {
+			if err != nil || at.Hostname() == in.Self.Host() {
 				continue
 			}
-			client, err := NewClient(address, in.Secrets)
+			client, err := newClient(address, m.Name, in.Secrets)
 			if err != nil {
 				continue
 			}
@@ -120,6 +170,16 @@ func (j Joiner) setAside(ctx context.Context) error {
 	return err
 }
 
+// recordAsked writes down that the quorum is asked to add this machine, before it is.
+func (j Joiner) recordAsked() error {
+	record, err := Home.Prepare(j.Host)
+	if err != nil || record.Asked {
+		return err
+	}
+	record.Asked = true
+	return Home.Write(j.Host, record)
+}
+
 // record writes down what is about to happen before etcd writes its first byte: a log without a record is refused.
 func (j Joiner) record(decision role.Decision) error {
 	if decision.Formation == "" {
@@ -151,6 +211,7 @@ func MarkFormed(ctx context.Context, files step.Files, client Client) error {
 	}
 	formed := record
 	formed.Formation, formed.ClusterID, formed.MemberID = cluster.FormationFormed, status.ClusterID, status.MemberID
+	formed.Asked = false
 	if formed == record {
 		return nil
 	}

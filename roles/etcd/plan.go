@@ -91,8 +91,8 @@ func environment(in role.Inputs) []byte {
 	rows := [][2]string{
 		{"NAME", self.Name},
 		{"DATA_DIR", StoreDir},
-		{"LISTEN_PEER_URLS", PeerURL(self)},
-		{"LISTEN_CLIENT_URLS", fmt.Sprintf("%s,https://127.0.0.1:%d", ClientURL(self), cluster.PortEtcdClient)},
+		{"LISTEN_PEER_URLS", fmt.Sprintf("https://%s:%d", self.Address, cluster.PortEtcdPeer)},
+		{"LISTEN_CLIENT_URLS", fmt.Sprintf("https://%s:%d,https://127.0.0.1:%[2]d", self.Address, cluster.PortEtcdClient)},
 		{"INITIAL_ADVERTISE_PEER_URLS", PeerURL(self)},
 		{"ADVERTISE_CLIENT_URLS", ClientURL(self)},
 		{"INITIAL_CLUSTER", strings.Join(start.Cluster, ",")},
@@ -145,7 +145,7 @@ func Ready(in role.Inputs) []role.Probe {
 
 // Local returns a client of this machine's own member.
 func Local(in role.Inputs) (Client, error) {
-	return NewClient(fmt.Sprintf("https://127.0.0.1:%d", cluster.PortEtcdClient), in.Secrets)
+	return newClient(fmt.Sprintf("https://127.0.0.1:%d", cluster.PortEtcdClient), in.Self.Name, in.Secrets)
 }
 
 // NoQuorum explains a read that found no quorum by what the other voters' agents last said.

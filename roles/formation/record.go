@@ -24,6 +24,8 @@ type Record struct {
 	Token       string            `json:"token,omitempty"`
 	ClusterID   string            `json:"clusterId,omitempty"`
 	MemberID    string            `json:"memberId,omitempty"`
+	// Asked tells that this machine asked a quorum to add it, which may have been done though no answer came.
+	Asked bool `json:"asked,omitempty"`
 }
 
 // Dir is a directory that holds a member's data and its record, so that both are set aside, replaced or kept as one.

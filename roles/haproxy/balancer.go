@@ -33,35 +33,30 @@ func Balancer(in role.Inputs) (step.Plan, error) {
 	)
 	t.section("frontend", "https")
 	t.rows(
-		fmt.Sprintf("bind :%d", cluster.PortHTTPS),
+		// A balancer that loses the clients' address has some who wait for an answer. The kernel sends it from an address that
+		// is no longer there only if the listener is transparent; without, they hear nothing, not even that it is over.
+		fmt.Sprintf("bind :%d transparent", cluster.PortHTTPS),
 		fmt.Sprintf("use_backend %s if { nbsrv(%[1]s) gt 0 }", backendAPI),
 		"default_backend "+backendAny,
 	)
+	servers, err := t.pool(in.Cluster)
+	if err != nil {
+		return nil, err
+	}
 	t.section("backend", backendAPI)
-	t.balanced()
 	t.rows(
+		"balance leastconn",
 		"option httpchk",
 		"http-check send meth GET uri /_status ver HTTP/1.1 hdr Host "+in.Cluster.Domain,
 		"http-check expect status 200",
 		server("fall 2 rise 2 check-ssl check-sni "+in.Cluster.Domain+" verify required ca-file "+trustDir+" verifyhost "+in.Cluster.Domain),
 	)
-	if err := t.pool(in.Cluster); err != nil {
-		return nil, err
-	}
+	t.rows(servers...)
 	// When every deep check fails: whoever takes connections.
 	t.section("backend", backendAny)
-	t.balanced()
-	t.rows(server("fall 3 rise 1"))
-	if err := t.pool(in.Cluster); err != nil {
-		return nil, err
-	}
+	t.rows("balance leastconn", server("fall 3 rise 1"))
+	t.rows(servers...)
 	return append(trust(), serve(t.bytes(), role.CAFile)...), nil
-}
-
-// balanced are the settings of both backends. Connections to a dead node are tried elsewhere at once, which does not leave
-// clients hanging as waiting for the same server does.
-func (t *text) balanced() {
-	t.rows("balance leastconn", "option redispatch 1", "retries 2")
 }
 
 // server are the settings of a backend's servers. Each API node's agent says when its node should get no new clients; an
@@ -71,18 +66,21 @@ func server(settings string) string {
 		settings, cluster.PortAgentCheck)
 }
 
-func (t *text) pool(r *cluster.Resolved) error {
+// pool writes the way to every API node that may ever be, and returns the servers that stand for them.
+func (t *text) pool(r *cluster.Resolved) ([]string, error) {
 	if r.API == nil {
-		return fmt.Errorf("cluster %s has no API nodes to lead to", r.Name)
+		return nil, fmt.Errorf("cluster %s has no API nodes to lead to", r.Name)
 	}
+	var servers []string
 	for slot := range r.API.Pool {
 		n, err := r.PoolNode(slot + 1)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		t.rows(fmt.Sprintf("server %s %s:%d", n.Name, n.Address, cluster.PortHTTPS))
+		hop := t.hop(n.Name, fmt.Sprintf("%s:%d", n.Address, cluster.PortHTTPS))
+		servers = append(servers, fmt.Sprintf("server %s %s addr %s port %d agent-addr %[3]s", n.Name, hop, n.Address, cluster.PortHTTPS))
 	}
-	return nil
+	return servers, nil
 }
 
 // trust links what is trusted into one directory, which haproxy reads whole.

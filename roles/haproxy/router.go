@@ -24,8 +24,6 @@ func Router(in role.Inputs) (step.Plan, error) {
 		t.write(resolvers)
 	}
 	if p := in.Cluster.Postgres; p != nil {
-		t.section("listen", "postgres")
-		t.rows(fmt.Sprintf("bind 127.0.0.1:%d", cluster.PortPostgres))
 		if p.External != nil {
 			t.outsideDatabase(*p.External)
 		} else {
@@ -51,22 +49,34 @@ func Router(in role.Inputs) (step.Plan, error) {
 // primary leads to the database node that is primary now, which its Patroni knows. A session with a former primary ends
 // at once: what it acknowledged could be lost.
 func (t *text) primary(nodes []cluster.Node) {
-	t.rows(
+	var servers []string
+	for _, n := range nodes {
+		hop := t.hop(n.Name, fmt.Sprintf("%s:%d", n.Address, cluster.PortPostgres))
+		servers = append(servers, fmt.Sprintf("server %s %s addr %s verifyhost %s", n.Name, hop, n.Address, n.Name))
+	}
+	t.database(
 		"option httpchk",
 		"http-check send meth OPTIONS uri /primary",
 		"http-check expect status 200",
 		fmt.Sprintf("default-server inter 1s fastinter 500ms downinter 500ms fall 2 rise 1 check port %d check-ssl verify required ca-file %s on-marked-down shutdown-sessions",
 			cluster.PortPatroni, role.CAFile),
 	)
-	for _, n := range nodes {
-		t.rows(fmt.Sprintf("server %s %s:%d verifyhost %s", n.Name, n.Address, cluster.PortPostgres, n.Name))
-	}
+	t.rows(servers...)
+}
+
+// database opens the section that Cinc Server connects to.
+func (t *text) database(settings ...string) {
+	t.section("listen", "postgres")
+	t.rows(fmt.Sprintf("bind 127.0.0.1:%d", cluster.PortPostgres))
+	t.rows(settings...)
 }
 
 // outsideDatabase passes through to somebody else's primary. The check only connects: PostgreSQL logs nothing about a
 // connection that says nothing.
 func (t *text) outsideDatabase(p cluster.ExternalPostgres) {
-	t.rows("server external " + join(p.Host, p.Port) + looked(p.Host) + " check inter 2s fastinter 1s downinter 1s fall 3 rise 1 on-marked-down shutdown-sessions")
+	const name = "external"
+	hop := t.hop(name, join(p.Host, p.Port)+looked(p.Host)+" check inter 2s fastinter 1s downinter 1s fall 3 rise 1")
+	t.database("server " + name + " " + hop + " track " + hopPrefix + name + "/" + name + " on-marked-down shutdown-sessions")
 }
 
 // search leads to any search node that is well, over TLS.

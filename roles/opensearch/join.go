@@ -58,7 +58,7 @@ func live(ctx context.Context, in role.Inputs) string {
 		if node.Name == in.Self.Name {
 			continue
 		}
-		c, err := newClient(in, node.Address)
+		c, err := newClient(in, node.Name, node.Address)
 		if err != nil {
 			continue
 		}

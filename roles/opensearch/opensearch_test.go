@@ -96,7 +96,7 @@ func TestReadiness(t *testing.T) {
 func TestClientOfNode(t *testing.T) {
 	node := cluster.Node{Name: "opensearch-1", Role: cluster.RoleOpenSearch, Slot: 1}
 	in := role.Inputs{Cluster: &cluster.Resolved{Name: "prod"}, Self: node}
-	if _, err := newClient(in, loopback); err == nil || !strings.Contains(err.Error(), "no passwords") {
+	if _, err := newClient(in, in.Self.Name, loopback); err == nil || !strings.Contains(err.Error(), "no passwords") {
 		t.Errorf("without secrets: %v", err)
 	}
 	in.Secrets.OpenSearch = &secrets.OpenSearch{Cinc: secrets.New("x")}

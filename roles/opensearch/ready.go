@@ -33,8 +33,8 @@ type client struct {
 	http     *http.Client
 }
 
-// newClient returns a client of the search node at an address.
-func newClient(in role.Inputs, at netip.Addr) (client, error) {
+// newClient returns a client of a search node, which is dialled at an address and known by its name.
+func newClient(in role.Inputs, name string, at netip.Addr) (client, error) {
 	if in.Secrets.OpenSearch == nil {
 		return client{}, fmt.Errorf("%s has no passwords of the search cluster in its secrets", in.Self.Name)
 	}
@@ -42,6 +42,7 @@ func newClient(in role.Inputs, at netip.Addr) (client, error) {
 	if err != nil {
 		return client{}, err
 	}
+	config.ServerName = name
 	config.MinVersion = tls.VersionTLS12 // Java's, whatever it is told to speak
 	config.Certificates = nil            // the password says who asks
 	return client{
@@ -79,7 +80,7 @@ func readiness(ctx context.Context, files step.Files, in role.Inputs) error {
 	if err != nil {
 		return err
 	}
-	c, err := newClient(in, own)
+	c, err := newClient(in, in.Self.Name, own)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func (Role) Report(ctx context.Context, _ step.Host, in role.Inputs, status *clu
 	if err != nil {
 		return
 	}
-	c, err := newClient(in, own)
+	c, err := newClient(in, in.Self.Name, own)
 	if err != nil {
 		return
 	}

@@ -20,7 +20,7 @@ func OrderRescue(ctx context.Context, files step.Files, in role.Inputs) error {
 	if err != nil {
 		return err
 	}
-	c, err := newClient(in, own)
+	c, err := newClient(in, in.Self.Name, own)
 	if err != nil {
 		return err
 	}

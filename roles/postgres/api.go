@@ -24,7 +24,7 @@ type API struct {
 
 // APIOf returns the API of a node, spoken to as the machine of the inputs.
 func APIOf(in role.Inputs, node cluster.Node) API {
-	return API{in: in, node: node, url: "https://" + endpoint(node, cluster.PortPatroni)}
+	return API{in: in, node: node, url: fmt.Sprintf("https://%s:%d", node.Address, cluster.PortPatroni)}
 }
 
 // Member is a member of the cluster as Patroni reports it.
@@ -119,8 +119,9 @@ func (a API) Switchover(ctx context.Context, to string) (from, now string, err e
 	return from, to, a.call(ctx, http.MethodPost, "/switchover", map[string]string{"leader": from, "candidate": to}, nil)
 }
 
-// Nudge makes the node's Patroni, if it is primary, look for a synchronous standby now, when there is a candidate and no
-// standby yet. Its own next look may be loop_wait away, and until then a second failure can't be failed over.
+// Nudge makes the node's Patroni, if it is primary, look for a synchronous standby now: when there is a candidate and no
+// standby yet, or when the standby was shut down in good order. Its own next look may be loop_wait away, and until then a
+// second failure can't be failed over, or every write waits for a standby that is gone.
 func (a API) Nudge(ctx context.Context) error {
 	members, err := a.Members(ctx)
 	if err != nil {
@@ -129,8 +130,10 @@ func (a API) Nudge(ctx context.Context) error {
 	var leads, candidate bool
 	for _, m := range members {
 		switch {
-		case m.Role == "sync_standby":
+		case m.Role == "sync_standby" && m.State != "stopped":
 			return nil
+		case m.Role == "sync_standby":
+			candidate = true
 		case m.Role == "leader":
 			leads = m.Name == a.node.Name
 		case m.State == "running" || m.State == "streaming":
@@ -171,6 +174,7 @@ func (a API) call(ctx context.Context, method, path string, in, out any) error {
 	if err != nil {
 		return err
 	}
+	tls.ServerName = a.node.Name
 	var body io.Reader
 	if in != nil {
 		text, err := json.Marshal(in)

@@ -86,6 +86,7 @@ func TestNudge(t *testing.T) {
 		want    bool
 	}{
 		"a standby is there":     {list(leads, stands), false},
+		"the standby is stopped": {list(leads, `{"name":"postgres-2","role":"sync_standby","state":"stopped"}`), true},
 		"a replica streams":      {list(leads, stream), true},
 		"a replica is made":      {list(leads, copies), false},
 		"alone":                  {list(leads), false},

@@ -138,7 +138,7 @@ func patroni(in role.Inputs, source cluster.PostgresSource) ([]byte, error) {
 		Scope: in.Cluster.Name,
 		Name:  in.Self.Name,
 		RestAPI: restAPI{
-			Listen:         endpoint(in.Self, cluster.PortPatroni),
+			Listen:         fmt.Sprintf("%s:%d", in.Self.Address, cluster.PortPatroni),
 			ConnectAddress: endpoint(in.Self, cluster.PortPatroni),
 			CertFile:       cert, KeyFile: key, CAFile: role.CAFile,
 			VerifyClient:   "optional", // routers check without a certificate; changing something takes the password
@@ -203,7 +203,7 @@ func initDB() []any {
 	}
 }
 
-func endpoint(n cluster.Node, port int) string { return fmt.Sprintf("%s:%d", n.Address, port) }
+func endpoint(n cluster.Node, port int) string { return fmt.Sprintf("%s:%d", n.Host(), port) }
 
 // defaultConnections is PostgreSQL's own limit, for a cluster that has no API tier to reckon with.
 const defaultConnections = 100

@@ -79,6 +79,32 @@ type machine struct {
 	files     []string // what was written, in order
 }
 
+// selfHosted makes a machine of the self-hosted cluster of testdata, by its name.
+func selfHosted(t *testing.T, name string) *machine {
+	t.Helper()
+	tree := programs(t)
+	for _, c := range clusters(t) {
+		for _, in := range c.machines {
+			if c.name == "self-hosted" && in.Self.Name == name {
+				return boot(t, tree, in)
+			}
+		}
+	}
+	t.Fatalf("no self-hosted cluster has a machine %s", name)
+	return nil
+}
+
+// python runs a script on the machine, and returns the last line that it prints.
+func (m *machine) python(t *testing.T, script string, args ...string) string {
+	t.Helper()
+	out, err := m.run(t.Context(), append([]string{"python3", "-c", script}, args...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	return lines[len(lines)-1]
+}
+
 // boot makes a machine: the files of its image, then those of its boot.
 func boot(t *testing.T, tree string, in role.Inputs) *machine {
 	t.Helper()

@@ -15,12 +15,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cincbake/cincbake/launch/iam"
 	"github.com/cincbake/cincbake/test/fakeaws"
+	"github.com/cincbake/cincbake/test/fakeaws/rights"
 )
 
 // amazonBench is a cluster's folder whose images are baked on a fake EC2.
 type amazonBench struct {
 	*bench
+	role     string // that is baked
 	aws      *fakeaws.Server
 	machines *amazonMachines
 }
@@ -39,27 +42,49 @@ func publicImages() []fakeaws.Image {
 }
 
 // newAmazonBench writes a cluster's folder as init does, with the packages' addresses filled in, and starts a fake EC2.
-func newAmazonBench(t *testing.T, tree string) *amazonBench {
+func newAmazonBench(t *testing.T, tree, role string) *amazonBench {
 	t.Helper()
 	b := newWorkbench(t)
 	if plugins := os.Getenv("PACKER_PLUGIN_PATH"); plugins != "" {
 		b.env = append(b.env, "PACKER_PLUGIN_PATH="+plugins)
 	}
-	a := &amazonBench{bench: b, machines: newAmazonMachines(t, tree)}
+	a := &amazonBench{bench: b, role: role, machines: newAmazonMachines(t, tree)}
 	a.aws = fakeaws.New(fakeaws.Options{Polls: 1, Images: publicImages(), Machines: a.machines})
 	t.Cleanup(a.aws.Close)
 	// No credentials of this host's, whatever it has.
-	a.env = append(a.env, "AWS_ACCESS_KEY_ID=AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY="+amazonSecret, "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
+	a.env = append(a.env, "AWS_ACCESS_KEY_ID="+commandKey, "AWS_SECRET_ACCESS_KEY="+amazonSecret, "AWS_SESSION_TOKEN=", "AWS_PROFILE=", "AWS_EC2_METADATA_DISABLED=true",
 		"AWS_CONFIG_FILE="+os.DevNull, "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_ENDPOINT_URL="+a.aws.URL)
-	a.must(t, time.Minute, "init", a.dir, "--topology", "self-hosted", "--platform", "aws")
+	topology := "self-hosted"
+	if role == "standalone" {
+		topology = role
+	}
+	a.must(t, time.Minute, "init", a.dir, "--topology", topology, "--platform", "aws")
 	spec := a.text(t, "cluster.yaml")
-	// Nothing is baked here that needs them, but a template has all roles in it.
-	spec = strings.ReplaceAll(spec, "package: {official: true}", "package: {url: https://example.com/package.deb, sha256: "+strings.Repeat("0a", 32)+"}")
+	const official = "package: {official: true}"
+	switch role {
+	case "api", "opensearch", "standalone":
+		cinc, search := b.standins(t)
+		for _, file := range []string{cinc, search} { // in the order in which the spec asks for them
+			spec = strings.Replace(spec, official, "package: {file: "+file+"}", 1)
+		}
+	default: // nothing is baked that needs them, but a template has all roles in it
+		spec = strings.ReplaceAll(spec, official, "package: {url: https://example.com/package.deb, sha256: "+strings.Repeat("0a", 32)+"}")
+	}
 	a.write(t, "cluster.yaml", spec)
 	return a
 }
 
-// amazonSecret is the secret half of the credentials: no file and no output may have it.
+// limit holds whoever bakes to the policy of that role, which is for one region.
+func (a *amazonBench) limit(t *testing.T) {
+	t.Helper()
+	_, r := a.resolved(t)
+	rights.Limit(t, a.aws, fakeaws.Caller{Key: commandKey}, iam.Bake, r)
+}
+
+// commandKey is the access key that commands call AWS with.
+const commandKey = "AKIAEXAMPLE"
+
+// amazonSecret is the secret half of those credentials: no file and no output may have it.
 const amazonSecret = "planted-secret-of-the-credentials"
 
 func (a *amazonBench) text(t *testing.T, name string) string {
@@ -114,17 +139,17 @@ func (a *amazonBench) withoutProvisioner(t *testing.T) {
 	a.write(t, amazonTemplate, provisioning.ReplaceAllString(text, ""))
 }
 
-// args bake one role, in the fake's network.
-func (a *amazonBench) args(role string, more ...string) []string {
-	return append([]string{"bake", role, "--packer", a.packer(), "--images", a.images, "--keep-logs", "--var", `ssh_cidrs=["192.0.2.10/32"]`}, more...)
+// args bake the role, in the fake's network.
+func (a *amazonBench) args(more ...string) []string {
+	return append([]string{"bake", a.role, "--packer", a.packer(), "--images", a.images, "--keep-logs", "--var", `ssh_cidrs=["192.0.2.10/32"]`}, more...)
 }
 
 func (a *amazonBench) packer() string {
 	return cmp.Or(os.Getenv("PACKER"), filepath.Join(a.home, ".cache/tools/packer"))
 }
 
-func (a *amazonBench) log(role string) string {
-	text, err := os.ReadFile(filepath.Join(a.images, "logs", role+".log"))
+func (a *amazonBench) log() string {
+	text, err := os.ReadFile(filepath.Join(a.images, "logs", a.role+".log"))
 	if err != nil {
 		return err.Error()
 	}
@@ -139,7 +164,7 @@ func (a *amazonBench) interrupted(t *testing.T, when func(*amazonBench) bool, ar
 	command := a.start(ctx, t, io.Discard, io.Discard, args...)
 	for limit := time.Now().Add(time.Minute); !when(a); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(limit) {
-			t.Errorf("the bake never came that far: %s", a.log("heartbeat"))
+			t.Errorf("the bake never came that far: %s", a.log())
 			break
 		}
 	}

@@ -88,7 +88,7 @@ func brokenPackages(root string) error {
 }
 
 func logged(text string) func(*amazonBench) bool {
-	return func(a *amazonBench) bool { return strings.Contains(a.log("heartbeat"), text) }
+	return func(a *amazonBench) bool { return strings.Contains(a.log(), text) }
 }
 
 // called waits for a call, and for the question after it whether what it began is done.
@@ -107,7 +107,7 @@ func TestAmazonFaults(t *testing.T) {
 		t.Run(f.name, func(t *testing.T) {
 			t.Parallel()
 			began := time.Now()
-			f.run(t, newAmazonBench(t, tree))
+			f.run(t, newAmazonBench(t, tree, "heartbeat"))
 			t.Logf("%.1f s", time.Since(began).Seconds())
 		})
 	}
@@ -125,14 +125,14 @@ func (f amazonFault) run(t *testing.T, a *amazonBench) {
 	for _, fault := range f.faults {
 		a.aws.Inject(fault)
 	}
-	args := a.args("heartbeat", "--var", `ami_regions=["eu-central-1"]`)
+	args := a.args("--var", `ami_regions=["eu-central-1"]`)
 	var code int
 	if f.stop == nil {
 		code = a.try(t, 3*time.Minute, args...).code
 	} else {
 		code = a.interrupted(t, f.stop, args...)
 	}
-	log := a.log("heartbeat")
+	log := a.log()
 	if code != 1 || !strings.Contains(log, f.says) {
 		t.Errorf("it ended with %d, want 1, and the log is to say %q:\n%s", code, f.says, log)
 	}
@@ -142,7 +142,7 @@ func (f amazonFault) run(t *testing.T, a *amazonBench) {
 		}
 	}
 	same(t, "what is left behind", found(a.aws.Resources()), f.stays)
-	if leftovers := names(t, a.images); slices.ContainsFunc(leftovers, func(name string) bool { return strings.Contains(name, "heartbeat/") }) {
+	if leftovers := names(t, a.images); slices.ContainsFunc(leftovers, func(name string) bool { return strings.Contains(name, a.role+"/") }) {
 		t.Errorf("the catalogue has %v", leftovers)
 	}
 	if secret := holding(t, filepath.Dir(a.dir), amazonSecret, "PRIVATE KEY"); len(secret) > 0 {

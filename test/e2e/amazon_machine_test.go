@@ -302,7 +302,7 @@ func (machine *amazonMachine) button() error {
 	select {
 	case <-machine.ended:
 		return nil
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute): // EC2 itself is more patient than systemd, which ends what does not stop after 90 s
 		return errors.Join(errors.New("the machine did not switch itself off"), machine.kill())
 	}
 }

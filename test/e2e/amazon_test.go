@@ -20,17 +20,51 @@ import (
 // is a container of this host, and copies the AMI to a second region. What EC2 was asked for is compared with what the
 // template promises; what is in the AMI, with its record.
 func TestAmazon(t *testing.T) {
+	amazonBakes(t, amazonTree(t), "heartbeat")
+}
+
+// TestAmazonRoles does so with every role of a cluster on AWS.
+func TestAmazonRoles(t *testing.T) {
+	tree := amazonTree(t)
+	for _, role := range []string{"api", "heartbeat", "opensearch", "postgres", "standalone"} {
+		t.Run(role, func(t *testing.T) { amazonBakes(t, tree, role) })
+	}
+}
+
+// TestAmazonPolicy bakes as somebody who may do what the role for it may, and nothing else. Copies are another role's.
+func TestAmazonPolicy(t *testing.T) {
+	a := newAmazonBench(t, amazonTree(t), "heartbeat")
+	a.machines.boot = true
+	a.adapt(t, 30)
+	a.limit(t)
+	if made := ask[[]image](t, a.bench, 10*time.Minute, a.args()...); len(made) != 1 {
+		t.Errorf("%d images were made", len(made))
+	}
+	for _, c := range a.aws.Calls("") {
+		if c.Code != "" {
+			t.Errorf("refused: %v", c)
+		}
+	}
+}
+
+// amazonTree is the file tree of what stands for Debian's AMI.
+func amazonTree(t *testing.T) string {
+	t.Helper()
 	began := time.Now()
 	tree := debianTree(t, newWorkbench(t).home)
 	t.Logf("a Debian like that of its AMIs: %.1f s", time.Since(began).Seconds())
+	return tree
+}
 
-	a := newAmazonBench(t, tree)
+// amazonBakes bakes a role while EC2 twice asks for patience.
+func amazonBakes(t *testing.T, tree, role string) {
+	a := newAmazonBench(t, tree, role)
 	a.machines.boot = true
 	a.adapt(t, 30)
 	a.aws.Inject(fakeaws.Throttle("RunInstances", 2))
-	began = time.Now()
-	made := ask[[]image](t, a.bench, 10*time.Minute, a.args("heartbeat", "--var", `ami_regions=["eu-central-1"]`)...)
-	t.Logf("heartbeat, made and copied: %.1f s", time.Since(began).Seconds())
+	began := time.Now()
+	made := ask[[]image](t, a.bench, 20*time.Minute, a.args("--var", `ami_regions=["eu-central-1"]`)...)
+	t.Logf("%s, made and copied: %.1f s", role, time.Since(began).Seconds())
 	for _, c := range a.aws.Calls("") {
 		t.Log(c.Time.Format("15:04:05.000"), c)
 	}
@@ -60,9 +94,23 @@ func (a *amazonBench) record(t *testing.T) images.Record {
 // wantTags are on everything that a bake makes.
 func (a *amazonBench) wantTags(t *testing.T, recipe string) map[string]string {
 	t.Helper()
-	return map[string]string{
-		"Name": "cincbake-prod-heartbeat", "cincbake:cluster": "prod", "cincbake:role": "heartbeat", "cincbake:os": "debian-13", "cincbake:recipe": recipe,
+	tags := map[string]string{
+		"Name": "cincbake-prod-" + a.role, "cincbake:cluster": "prod", "cincbake:role": a.role, "cincbake:os": "debian-13", "cincbake:recipe": recipe,
 	}
+	switch a.role {
+	case "api", "standalone":
+		tags["cincbake:package"] = "15.10.91"
+	case "opensearch":
+		tags["cincbake:package"] = "1.3.20"
+	case "postgres":
+		tags["cincbake:postgres"] = "13"
+	}
+	return tags
+}
+
+// wantDisk is the size of a role's first disk, in GiB.
+func (a *amazonBench) wantDisk() string {
+	return map[string]string{"api": "20", "heartbeat": "8", "opensearch": "20", "postgres": "10", "standalone": "40"}[a.role]
 }
 
 // one returns the only call of an action that went well.
@@ -117,7 +165,7 @@ func amazonCalls(t *testing.T, a *amazonBench) {
 	for _, name := range disks[0].Names() {
 		disk[name] = disks[0].String(name)
 	}
-	same(t, "the disk", disk, map[string]string{"DeviceName": "/dev/xvda", "Ebs.VolumeType": "gp3", "Ebs.VolumeSize": "8", "Ebs.Encrypted": "true", "Ebs.DeleteOnTermination": "true"})
+	same(t, "the disk", disk, map[string]string{"DeviceName": "/dev/xvda", "Ebs.VolumeType": "gp3", "Ebs.VolumeSize": a.wantDisk(), "Ebs.Encrypted": "true", "Ebs.DeleteOnTermination": "true"})
 
 	var searched bool
 	for _, c := range a.aws.Calls("DescribeImages") {
@@ -204,7 +252,7 @@ func amazonContent(t *testing.T, a *amazonBench, made image) {
 		for _, problem := range c.problems {
 			t.Errorf("%s: %s", id, problem)
 		}
-		sealed := strings.Split(strings.TrimSpace(a.text(t, "bakery/heartbeat/manifest.txt")), "\n")
+		sealed := strings.Split(strings.TrimSpace(a.text(t, "bakery/"+a.role+"/manifest.txt")), "\n")
 		same(t, "the digest of what was sealed", images.DigestOf(sealed), made.ContentDigest)
 		for _, line := range images.Diff(sealed, c.manifest) {
 			t.Errorf("%s is not what was sealed: %s", id, line)
@@ -224,7 +272,7 @@ func amazonSecrets(t *testing.T, a *amazonBench) {
 	if text := a.spoken.String(); strings.Contains(text, amazonSecret) || strings.Contains(text, "PRIVATE KEY") {
 		t.Error("a secret was printed")
 	}
-	if _, err := os.Stat(filepath.Join(a.images, "logs/heartbeat.log")); err != nil {
+	if _, err := os.Stat(filepath.Join(a.images, "logs", a.role+".log")); err != nil {
 		t.Errorf("the log, which was to be looked into: %v", err)
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images/disk"
 	"github.com/cincbake/cincbake/test/vm"
 )
@@ -52,15 +53,7 @@ func TestQEMU(t *testing.T) {
 		return
 	}
 
-	var made string
-	for _, i := range ask[[]struct {
-		ID     string `json:"id"`
-		Record record `json:"record"`
-	}](t, b, time.Minute, "images", "list", "--images", b.images) {
-		if len(i.Record.Artefacts) == 1 && i.Record.Artefacts[0].Kind == "qcow2" {
-			made = filepath.Join(b.images, i.ID, i.Record.Artefacts[0].File)
-		}
-	}
+	made := b.disks(t)[cluster.RoleLB]
 	if made == "" {
 		t.Fatal("the catalogue holds no disk")
 	}

@@ -246,7 +246,8 @@ func (b *bench) store(t *testing.T) drill.Store {
 	return &drill.Postgres{Cluster: r, CA: bundle.CA.Certificate, Password: bundle.Postgres.Owner, Dial: b.lab(t).Dial}
 }
 
-func (b *bench) load(t *testing.T) (*cluster.Resolved, *secrets.Bundle) {
+// resolved is the cluster of the folder, and its spec.
+func (b *bench) resolved(t *testing.T) (*cluster.Spec, *cluster.Resolved) {
 	t.Helper()
 	spec, err := cluster.Load(b.dir + "/cluster.yaml")
 	if err != nil {
@@ -256,6 +257,12 @@ func (b *bench) load(t *testing.T) (*cluster.Resolved, *secrets.Bundle) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return spec, r
+}
+
+func (b *bench) load(t *testing.T) (*cluster.Resolved, *secrets.Bundle) {
+	t.Helper()
+	spec, r := b.resolved(t)
 	bundle, err := store.Load(spec.SecretsPath())
 	if err != nil {
 		t.Fatal(err)

@@ -237,19 +237,24 @@ func (b *bench) withFile(t *testing.T, name, shell string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mark := "  provisioner \"cincbake-role\""
-	before, after, ok := strings.Cut(string(text), mark)
+	if err := os.WriteFile(filepath.Join(b.dir, name), []byte(withShell(t, string(text), shell)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// withShell returns a template that runs a command before it bakes the role.
+func withShell(t *testing.T, template, shell string) string {
+	t.Helper()
+	const mark = "  provisioner \"cincbake-role\""
+	before, after, ok := strings.Cut(template, mark)
 	if !ok {
-		t.Fatalf("the template has no line %q:\n%s", mark, text)
+		t.Fatalf("the template has no line %q:\n%s", mark, template)
 	}
 	quoted, err := json.Marshal(shell)
 	if err != nil {
 		t.Fatal(err)
 	}
-	changed := before + "  provisioner \"shell\" {\n    inline = [" + string(quoted) + "]\n  }\n\n" + mark + after
-	if err := os.WriteFile(filepath.Join(b.dir, name), []byte(changed), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	return before + "  provisioner \"shell\" {\n    inline = [" + string(quoted) + "]\n  }\n\n" + mark + after
 }
 
 func testDiff(t *testing.T, b *bench) {

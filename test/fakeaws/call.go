@@ -2,6 +2,7 @@ package fakeaws
 
 import (
 	"fmt"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -14,15 +15,31 @@ type Call struct {
 	Service string
 	Region  string
 	Action  string
-	Params  Params
-	Time    time.Time
-	Took    time.Duration
+	// Key is the caller's access key, by its id.
+	Key string
+	// Params are the parameters, of whatever protocol: a call in JSON has Tags.1.Key, one to S3 has Bucket, Key, and its
+	// query's and headers' names.
+	Params Params
+	// Body is what was sent to S3, or in JSON.
+	Body []byte
+	Time time.Time
+	Took time.Duration
 	// Code is that of the error that was answered; empty: it went well.
 	Code string
 	// Fault is the name of the fault that had its way with it.
 	Fault string
 
 	stalled bool
+	status  int         // of the answer; 0: 200
+	header  http.Header // of the answer
+}
+
+// tell says something in the answer's header.
+func (c *Call) tell(name, value string) {
+	if c.header == nil {
+		c.header = http.Header{}
+	}
+	c.header.Set(name, value)
 }
 
 // String is the call in one line, like "ec2 eu-west-1 RunInstances: RequestLimitExceeded".

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,10 +16,11 @@ type ec2 struct {
 	options Options
 	actions map[string]func(*Call) (any, error)
 	started sync.WaitGroup // what runs in the background
+	passed  atomic.Int64   // what tests let pass, in nanoseconds
 
 	mu         sync.Mutex
-	last       int            // the number in the last id
-	told       map[string]any // answers, by the calls' tokens
+	last       int                 // the number in the last id
+	told       map[string]answered // by the calls' tokens
 	images     table[*Image]
 	snapshots  table[*Snapshot]
 	volumes    table[*Volume]
@@ -27,12 +30,17 @@ type ec2 struct {
 	groups     table[*SecurityGroup]
 	vpcs       table[*VPC]
 	subnets    table[*Subnet]
+	templates  table[*Template]
+	lacking    map[string]bool // by zone and instance type
+
+	// parameter returns the value of one, by name or name:version.
+	parameter func(region, name string) (string, error)
 }
 
 var _ service = (*ec2)(nil)
 
 func newEC2(o Options) *ec2 {
-	e := &ec2{options: o, told: map[string]any{}}
+	e := &ec2{options: o, told: map[string]answered{}, lacking: map[string]bool{}}
 	for _, region := range Regions() {
 		e.addNetwork(region)
 		for _, image := range o.Images {
@@ -48,13 +56,18 @@ func newEC2(o Options) *ec2 {
 		"DescribeInstanceTypes":         e.describeTypes,
 		"DescribeInstanceTypeOfferings": e.describeOfferings,
 		// The network.
-		"DescribeVpcs":                  e.describeVPCs,
-		"DescribeSubnets":               e.describeSubnets,
-		"DescribeNetworkInterfaces":     e.describeInterfaces,
-		"DescribeSecurityGroups":        e.describeGroups,
-		"CreateSecurityGroup":           e.createGroup,
-		"AuthorizeSecurityGroupIngress": e.authorizeIngress,
-		"DeleteSecurityGroup":           e.deleteGroup,
+		"DescribeVpcs":                    e.describeVPCs,
+		"DescribeSubnets":                 e.describeSubnets,
+		"DescribeNetworkInterfaces":       e.describeInterfaces,
+		"CreateNetworkInterface":          e.createInterface,
+		"DeleteNetworkInterface":          e.deleteInterface,
+		"ModifyNetworkInterfaceAttribute": e.modifyInterface,
+		"AttachNetworkInterface":          e.attachInterface,
+		"DetachNetworkInterface":          e.detachInterface,
+		"DescribeSecurityGroups":          e.describeGroups,
+		"CreateSecurityGroup":             e.createGroup,
+		"AuthorizeSecurityGroupIngress":   e.authorizeIngress,
+		"DeleteSecurityGroup":             e.deleteGroup,
 		// Keys.
 		"CreateKeyPair":    e.createKey,
 		"DescribeKeyPairs": e.describeKeys,
@@ -68,12 +81,24 @@ func newEC2(o Options) *ec2 {
 		"TerminateInstances":      e.terminateInstances,
 		"ModifyInstanceAttribute": e.modifyInstance,
 		"GetConsoleOutput":        e.consoleOutput,
+		// Launch templates.
+		"CreateLaunchTemplate":           e.createTemplate,
+		"CreateLaunchTemplateVersion":    e.createTemplateVersion,
+		"DescribeLaunchTemplates":        e.describeTemplates,
+		"DescribeLaunchTemplateVersions": e.describeTemplateVersions,
+		"ModifyLaunchTemplate":           e.modifyTemplate,
+		"DeleteLaunchTemplateVersions":   e.deleteTemplateVersions,
+		"DeleteLaunchTemplate":           e.deleteTemplate,
 		// Volumes and snapshots.
-		"DescribeVolumes":         e.describeVolumes,
-		"DeleteVolume":            e.deleteVolume,
-		"DescribeSnapshots":       e.describeSnapshots,
-		"ModifySnapshotAttribute": e.modifySnapshot,
-		"DeleteSnapshot":          e.deleteSnapshot,
+		"DescribeVolumes":           e.describeVolumes,
+		"CreateVolume":              e.createVolume,
+		"AttachVolume":              e.attachVolume,
+		"DetachVolume":              e.detachVolume,
+		"DeleteVolume":              e.deleteVolume,
+		"DescribeSnapshots":         e.describeSnapshots,
+		"ModifySnapshotAttribute":   e.modifySnapshot,
+		"DescribeSnapshotAttribute": e.describeSnapshotAttribute,
+		"DeleteSnapshot":            e.deleteSnapshot,
 		// Images.
 		"DescribeImages":                       e.describeImages,
 		"DescribeImageAttribute":               e.describeImageAttribute,
@@ -94,6 +119,12 @@ func newEC2(o Options) *ec2 {
 	return e
 }
 
+// answered is what a call was and what it came to.
+type answered struct {
+	asked string
+	reply any
+}
+
 func (*ec2) protocol() protocol { return ec2Protocol{} }
 
 func (e *ec2) answer(c *Call, id string) ([]byte, error) {
@@ -111,15 +142,19 @@ func (e *ec2) answer(c *Call, id string) ([]byte, error) {
 	}
 	// A call that comes again, since its answer was lost, does nothing again: what it made is told once more.
 	token := c.Region + " " + c.Action + " " + c.Params.String("ClientToken")
-	reply, err := e.told[token], error(nil)
-	if reply == nil {
+	before, again := e.told[token]
+	if again && before.asked != c.Params.values.Encode() {
+		return nil, refuse("IdempotentParameterMismatch", "The request with client token %s had other parameters before", c.Params.String("ClientToken"))
+	}
+	reply, err := before.reply, error(nil)
+	if !again {
 		reply, err = action(c)
 	}
 	if err != nil {
 		return nil, err
 	}
-	if c.Params.Has("ClientToken") {
-		e.told[token] = reply
+	if c.Params.String("ClientToken") != "" {
+		e.told[token] = answered{c.Params.values.Encode(), reply}
 	}
 	return e.protocol().reply(id, c.Action, reply) // while nobody changes it
 }
@@ -137,10 +172,7 @@ func (e *ec2) newID(prefix string) string {
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }
 
 func (e *ec2) now() time.Time {
-	if e.options.Now == nil {
-		return time.Now()
-	}
-	return e.options.Now()
+	return e.options.Now().Add(time.Duration(e.passed.Load()))
 }
 
 // done is what an action answers that has nothing to say.
@@ -194,20 +226,24 @@ func (s *Server) Resources() []Resource {
 		list = append(list, v.resource("volume", v.State, v.attachedTo()))
 	}
 	for _, n := range e.interfaces.rows {
-		list = append(list, n.resource("network-interface", "", n.instance))
+		list = append(list, n.resource("network-interface", "", n.attachedTo()))
 	}
+	for _, t := range e.templates.rows {
+		list = append(list, t.resource("launch-template", "", ""))
+	}
+	of := make(map[string]string) // images, by their snapshots
 	for _, i := range e.images.rows {
+		for _, id := range i.snapshots() {
+			of[id] = i.ID
+		}
 		if i.Owner == Account {
 			list = append(list, i.resource("image", i.State, ""))
 		}
 	}
 	for _, s := range e.snapshots.rows {
-		of := ""
-		if i := e.imageOf(s.ID); i != nil {
-			of = i.ID
-		}
-		list = append(list, s.resource("snapshot", s.State, of))
+		list = append(list, s.resource("snapshot", s.State, of[s.ID]))
 	}
+	list = append(list, s.kept()...)
 	for _, k := range e.keys.rows {
 		list = append(list, k.resource("key-pair", "", ""))
 	}
@@ -219,6 +255,26 @@ func (s *Server) Resources() []Resource {
 	return list
 }
 
+// kept are what other services than EC2 keep, by name.
+func (s *Server) kept() []Resource {
+	var list []Resource
+	for _, g := range s.scaling.groups {
+		tags := make(map[string]string)
+		for _, t := range g.tags {
+			tags[t.Key] = t.Value
+		}
+		list = append(list, Resource{Kind: "auto-scaling-group", Region: g.region, ID: g.name, Tags: tags})
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.ssm.parameters)) {
+		p := s.ssm.parameters[key]
+		list = append(list, Resource{Kind: "parameter", Region: p.region, ID: p.name, Tags: maps.Clone(p.tags)})
+	}
+	for _, one := range s.vault.secrets {
+		list = append(list, Resource{Kind: "secret", Region: one.region, ID: one.name, Tags: maps.Clone(one.tags)})
+	}
+	return list
+}
+
 // settle lets time pass.
 func (e *ec2) settle() {
 	for _, i := range e.instances.rows {
@@ -226,6 +282,9 @@ func (e *ec2) settle() {
 	}
 	for _, i := range e.images.rows {
 		i.turn.step(&i.State, true)
+	}
+	for _, v := range e.volumes.rows {
+		e.watchVolume(v, true)
 	}
 	for _, s := range e.snapshots.rows {
 		s.turn.step(&s.State, true)

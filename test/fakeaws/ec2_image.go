@@ -1,7 +1,9 @@
 package fakeaws
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -73,6 +75,8 @@ func (i *Image) field(name string) ([]string, bool) {
 		return []string{i.Owner}, true
 	case "architecture":
 		return []string{i.Arch}, true
+	case "creation-date":
+		return []string{i.Created}, true
 	case "root-device-type":
 		return []string{i.RootDeviceType}, true
 	case "root-device-name":
@@ -347,7 +351,26 @@ func (e *ec2) deregisterImage(c *Call) (any, error) {
 		return nil, refuse("OperationNotPermitted", "Deregistration protection is enabled for AMI %s", i.ID)
 	}
 	e.images.remove(i.ID)
-	return done{true}, nil
+	type deleted struct {
+		ID   string `xml:"snapshotId"`
+		Code string `xml:"returnCode"`
+	}
+	var reply struct {
+		Return  bool      `xml:"return"`
+		Deleted []deleted `xml:"deleteSnapshotResultSet>item"`
+	}
+	reply.Return = true
+	if c.Params.Bool("DeleteAssociatedSnapshots") {
+		for _, id := range i.snapshots() {
+			result := deleted{id, "skipped"}
+			if e.imageOf(id) == nil {
+				e.snapshots.remove(id)
+				result.Code = "success"
+			}
+			reply.Deleted = append(reply.Deleted, result)
+		}
+	}
+	return reply, nil
 }
 
 func (e *ec2) modifyImage(c *Call) (any, error) {
@@ -428,7 +451,32 @@ func (s *Server) Image(region, id string) Image {
 	s.ec2.mu.Lock()
 	defer s.ec2.mu.Unlock()
 	if i, ok := s.ec2.images.find(region, id); ok {
-		return *i
+		now := *i
+		now.Tags = maps.Clone(i.Tags)
+		return now
 	}
 	return Image{}
+}
+
+// SeedImages keeps images of the account in a region at once, each with a snapshot that has the same tags, and returns their
+// ids. What is left out is filled in.
+func (s *Server) SeedImages(region string, images ...Image) []string {
+	e := s.ec2
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var ids []string
+	for _, i := range images {
+		tags := i.Tags
+		i.about = about{id: e.newID("ami"), region: region, Tags: maps.Clone(tags)}
+		i.ID, i.State = i.id, cmp.Or(i.State, "available")
+		e.addImage(&i)
+		if len(i.Devices) == 0 {
+			snapshot := &Snapshot{about: about{region: region, Tags: maps.Clone(tags)}, Volume: "vol-ffffffff", Size: 8, Encrypted: true, Key: defaultKey(region)}
+			e.addSnapshot(snapshot, false)
+			snapshot.State, snapshot.turn = "completed", turn{}
+			i.Devices = []Device{{i.RootDevice, EBS{Snapshot: snapshot.ID, Size: 8, Type: "gp3", Encrypted: true, Ends: true}}}
+		}
+		ids = append(ids, i.ID)
+	}
+	return ids
 }

@@ -1,8 +1,10 @@
 package fakeaws
 
 import (
-	"encoding/base64"
+	"cmp"
+	"maps"
 	"slices"
+	"strconv"
 )
 
 // Machines runs what the fake calls instances. Its calls for one instance come one after the other, each in the background
@@ -43,6 +45,9 @@ type Instance struct {
 	Groups   []group          `xml:"groupSet>item"`
 	Devices  []instanceDevice `xml:"blockDeviceMapping>item"`
 	Metadata Metadata         `xml:"metadataOptions"`
+	Profile  *Profile         `xml:"iamInstanceProfile"`
+	Cards    []card           `xml:"networkInterfaceSet>item"`
+	Token    string           `xml:"clientToken,omitempty"`
 
 	// GroupIDs are its security groups'.
 	GroupIDs []string `xml:"-"`
@@ -67,6 +72,7 @@ type Metadata struct {
 	Tokens   string `xml:"httpTokens"`
 	Hops     int    `xml:"httpPutResponseHopLimit"`
 	Endpoint string `xml:"httpEndpoint"`
+	Tags     string `xml:"instanceMetadataTags"`
 }
 
 type group struct {
@@ -101,6 +107,15 @@ func (i *Instance) field(name string) ([]string, bool) {
 		return []string{i.Private}, true
 	case "key-name":
 		return []string{i.Key}, true
+	case "client-token":
+		return []string{i.Token}, true
+	case "architecture":
+		return []string{i.Arch}, true
+	case "iam-instance-profile.arn":
+		if i.Profile == nil {
+			return nil, true
+		}
+		return []string{i.Profile.ARN}, true
 	}
 	return nil, false
 }
@@ -155,6 +170,7 @@ func (e *ec2) watchInstance(i *Instance, atOnce bool) {
 	i.turn.step(&name, atOnce)
 	i.set(name)
 	e.ended(i)
+	e.watchCards(i)
 }
 
 // ended takes away what a terminated instance had.
@@ -163,7 +179,12 @@ func (e *ec2) ended(i *Instance) {
 		return
 	}
 	i.Public, i.Private = "", ""
-	e.interfaces.rows = slices.DeleteFunc(e.interfaces.rows, func(n *NetworkInterface) bool { return n.instance == i.ID })
+	e.interfaces.rows = slices.DeleteFunc(e.interfaces.rows, func(n *NetworkInterface) bool { return n.attachedTo() == i.ID && n.Attached.Ends })
+	for _, n := range e.interfaces.rows {
+		if n.attachedTo() == i.ID {
+			n.Attached, n.Status = nil, "available"
+		}
+	}
 	e.volumes.rows = slices.DeleteFunc(e.volumes.rows, func(v *Volume) bool { return v.attachedTo() == i.ID && v.Attached[0].Ends })
 	for _, v := range e.volumes.rows {
 		if v.attachedTo() == i.ID {
@@ -173,14 +194,30 @@ func (e *ec2) ended(i *Instance) {
 }
 
 func (e *ec2) runInstances(c *Call) (any, error) {
-	p := c.Params
-	if p.String("MinCount") != "1" || p.String("MaxCount") != "1" {
+	if p := c.Params; p.String("MinCount") != "1" || p.String("MaxCount") != "1" {
 		return nil, refuse("InvalidParameterValue", "the fake runs one instance at a time")
 	}
-	image, ok := e.images.find(c.Region, p.String("ImageId"))
+	i, err := e.launch(c.Region, c.Params, c.stalled, nil)
+	if err != nil {
+		return nil, err
+	}
+	return reservation{"r-" + i.ID[2:], Account, []*Instance{i}}, nil
+}
+
+// launch runs an instance, with tags of AWS's own.
+func (e *ec2) launch(region string, p Params, stalled bool, own Tags) (*Instance, error) {
+	p, template, version, err := e.withTemplate(region, p)
+	if err != nil {
+		return nil, err
+	}
+	id, err := e.resolveImage(region, p.String("ImageId"))
+	if err != nil {
+		return nil, err
+	}
+	image, ok := e.images.find(region, id)
 	switch {
 	case !ok:
-		return nil, refuse(noImage, "The image id '[%s]' does not exist", p.String("ImageId"))
+		return nil, refuse(noImage, "The image id '[%s]' does not exist", id)
 	case image.State != "available":
 		return nil, refuse("InvalidAMIID.Unavailable", "The image ID '%s' is not available", image.ID)
 	}
@@ -191,40 +228,47 @@ func (e *ec2) runInstances(c *Call) (any, error) {
 	case arch != image.Arch:
 		return nil, refuse("InvalidParameterValue", "The architecture '%s' of the specified instance type does not match the architecture '%s' of the specified AMI", arch, image.Arch)
 	}
-	userData, err := base64.StdEncoding.DecodeString(p.String("UserData"))
+	userData, err := userDataOf(p.String("UserData"))
 	if err != nil {
-		return nil, refuse("InvalidUserData.Malformed", "Invalid BASE64 encoding of user data.")
-	}
-	if len(userData) > maxUserData {
-		return nil, refuse("InvalidParameterValue", "User data is limited to %d bytes", maxUserData)
+		return nil, err
 	}
 	i := &Instance{
-		about: about{id: e.newID("i"), region: c.Region, Tags: p.TagsFor("instance")},
+		about: about{id: e.newID("i"), region: region, Tags: p.TagsFor("instance")},
 		Image: image.ID, Type: p.String("InstanceType"), Arch: arch, Launched: stamp(e.now()), Root: image.RootDevice, RootType: image.RootDeviceType,
-		Metadata: Metadata{"applied", p.String("MetadataOptions.HttpTokens"), p.Int("MetadataOptions.HttpPutResponseHopLimit"), p.String("MetadataOptions.HttpEndpoint")},
+		Metadata: metadataOf(image, p), Profile: profileOf(p), Token: p.String("ClientToken"),
 		UserData: userData, Shutdown: p.String("InstanceInitiatedShutdownBehavior"),
 	}
 	i.ID = i.id
+	if template != nil {
+		i.Tags["aws:ec2launchtemplate:id"], i.Tags["aws:ec2launchtemplate:version"] = template.ID, strconv.Itoa(version.number)
+	}
+	maps.Copy(i.Tags, own)
 	var key string
 	if i.Key = p.String("KeyName"); i.Key != "" {
-		k := e.keyNamed(c.Region, i.Key)
+		k := e.keyNamed(region, i.Key)
 		if k == nil {
 			return nil, refuse("InvalidKeyPair.NotFound", "The key pair '%s' does not exist", i.Key)
 		}
 		key = k.Public
 	}
-	if err := e.place(i, p); err != nil {
+	card, err := e.place(i, p)
+	if err != nil {
 		return nil, err
 	}
 	if err := e.attach(i, image, p); err != nil {
 		return nil, err
 	}
-	n := &NetworkInterface{about: about{id: e.newID("eni"), region: c.Region, Tags: p.TagsFor("network-interface")}, Subnet: i.Subnet, VPC: i.VPC, Status: "in-use", instance: i.ID}
-	n.ID = n.id
-	e.interfaces.rows = append(e.interfaces.rows, n)
+	if card == nil {
+		card = e.addInterface(region, i.Subnet, i.VPC, i.GroupIDs, p.TagsFor("network-interface"))
+		card.plug(i.ID, 0, true)
+	} else {
+		card.plug(i.ID, 0, false)
+		i.Private = card.Private
+	}
 	e.instances.rows = append(e.instances.rows, i)
 	machine := *i
-	e.head(i, "pending", "running", c.stalled, func() error {
+	machine.Tags = maps.Clone(i.Tags)
+	e.head(i, "pending", "running", stalled, func() error {
 		address, err := e.options.Machines.Start(machine, key)
 		e.mu.Lock()
 		defer e.mu.Unlock()
@@ -232,16 +276,63 @@ func (e *ec2) runInstances(c *Call) (any, error) {
 		return err
 	})
 	if e.options.Machines == nil {
-		i.Public, i.Private = "127.0.0.1", "127.0.0.1"
+		i.Public, i.Private = "127.0.0.1", cmp.Or(i.Private, "127.0.0.1")
 	}
-	return reservation{"r-" + i.ID[2:], Account, []*Instance{i}}, nil
+	e.watchCards(i)
+	return i, nil
 }
 
-// place finds the subnet and the groups.
-func (e *ec2) place(i *Instance, p Params) error {
+// metadataOf is what a call says of the metadata service; what it leaves out is as the image wants it.
+func metadataOf(image *Image, p Params) Metadata {
+	m := Metadata{
+		"applied", p.String("MetadataOptions.HttpTokens"), p.Int("MetadataOptions.HttpPutResponseHopLimit"), p.String("MetadataOptions.HttpEndpoint"),
+		p.String("MetadataOptions.InstanceMetadataTags"),
+	}
+	tokens, hops := "optional", 1
+	if image.IMDS == "v2.0" {
+		tokens, hops = "required", 2
+	}
+	m.Tokens, m.Hops, m.Endpoint, m.Tags = cmp.Or(m.Tokens, tokens), cmp.Or(m.Hops, hops), cmp.Or(m.Endpoint, "enabled"), cmp.Or(m.Tags, "disabled")
+	return m
+}
+
+// Profile is an instance profile, which gives an instance its role.
+type Profile struct {
+	ARN string `xml:"arn"`
+	ID  string `xml:"id"`
+}
+
+// profileOf is what a call says of it, by name or by ARN.
+func profileOf(p Params) *Profile {
+	name, full := p.String("IamInstanceProfile.Name"), p.String("IamInstanceProfile.Arn")
+	if name == "" && full == "" {
+		return nil
+	}
+	return &Profile{cmp.Or(full, profileARN(name)), "AIPAEXAMPLE"}
+}
+
+func profileARN(name string) string { return "arn:aws:iam::" + Account + ":instance-profile/" + name }
+
+// place finds the subnet and the groups, and the network interface if the call names one that there is.
+func (e *ec2) place(i *Instance, p Params) (*NetworkInterface, error) {
+	var ready *NetworkInterface
 	subnet, groups := p.String("SubnetId"), p.Strings("SecurityGroupId")
 	for _, n := range p.List("NetworkInterface") {
-		subnet, groups = n.String("SubnetId"), n.Strings("SecurityGroupId")
+		if len(groups) > 0 {
+			return nil, refuse("InvalidParameterCombination", "Network interfaces and an instance-level security groups may not be specified on the same request")
+		}
+		subnet, groups = cmp.Or(n.String("SubnetId"), subnet), n.Strings("SecurityGroupId")
+		if !n.Has("NetworkInterfaceId") {
+			continue
+		}
+		known, err := e.interfaceNamed(i.region, n.String("NetworkInterfaceId"))
+		if err != nil {
+			return nil, err
+		}
+		if known.Attached != nil {
+			return nil, refuse("InvalidNetworkInterface.InUse", "Interface: [%s] in use.", known.ID)
+		}
+		ready, subnet, groups = known, known.Subnet, known.groups
 	}
 	if subnet == "" {
 		for _, s := range e.subnets.rows {
@@ -252,7 +343,10 @@ func (e *ec2) place(i *Instance, p Params) error {
 	}
 	s, ok := e.subnets.find(i.region, subnet)
 	if !ok {
-		return refuse("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", subnet)
+		return nil, refuse("InvalidSubnetID.NotFound", "The subnet ID '%s' does not exist", subnet)
+	}
+	if e.lacking[s.Zone+i.Type] {
+		return nil, refuse("Unsupported", "Your requested instance type (%s) is not supported in your requested Availability Zone (%s).", i.Type, s.Zone)
 	}
 	i.Subnet, i.VPC, i.Zone = s.ID, s.VPC, s.Zone
 	if len(groups) == 0 {
@@ -265,11 +359,11 @@ func (e *ec2) place(i *Instance, p Params) error {
 	for _, id := range groups {
 		g, ok := e.groups.find(i.region, id)
 		if !ok {
-			return refuse(noGroup, "The security group '%s' does not exist", id)
+			return nil, refuse(noGroup, "The security group '%s' does not exist", id)
 		}
 		i.GroupIDs, i.Groups = append(i.GroupIDs, id), append(i.Groups, group{id, g.Name})
 	}
-	return nil
+	return ready, nil
 }
 
 // attach makes the volumes: the image's, changed by what the call says of the same device, and the call's own.
@@ -345,7 +439,9 @@ func (e *ec2) describeStatus(c *Call) (any, error) {
 	}
 	var reply struct {
 		Status []status `xml:"instanceStatusSet>item"`
+		Token  string   `xml:"nextToken,omitempty"`
 	}
+	var found []status
 	list, err := e.instances.pick(c, "InstanceId", noInstance, func(i *Instance) { e.watchInstance(i, false) })
 	for _, i := range list {
 		if running := i.State.Name == "running"; running || c.Params.Bool("IncludeAllInstances") {
@@ -353,8 +449,11 @@ func (e *ec2) describeStatus(c *Call) (any, error) {
 			if !running {
 				health = "not-applicable"
 			}
-			reply.Status = append(reply.Status, status{i.ID, i.Zone, i.State, health, health})
+			found = append(found, status{i.ID, i.Zone, i.State, health, health})
 		}
+	}
+	if err == nil {
+		reply.Status, reply.Token, err = page(c.Params, found)
 	}
 	return reply, err
 }

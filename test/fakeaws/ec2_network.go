@@ -39,6 +39,8 @@ type Subnet struct {
 	Free      int    `xml:"availableIpAddressCount"`
 	Default   bool   `xml:"defaultForAz"`
 	GivesAddr bool   `xml:"mapPublicIpOnLaunch"`
+
+	given int // addresses
 }
 
 func (s *Subnet) field(name string) ([]string, bool) {
@@ -53,30 +55,6 @@ func (s *Subnet) field(name string) ([]string, bool) {
 		return []string{s.Zone}, true
 	case "default-for-az", "defaultForAz":
 		return yes(s.Default), true
-	}
-	return nil, false
-}
-
-// NetworkInterface is a card of an instance.
-type NetworkInterface struct {
-	about
-	ID       string `xml:"networkInterfaceId"`
-	Subnet   string `xml:"subnetId"`
-	VPC      string `xml:"vpcId"`
-	Status   string `xml:"status"`
-	instance string
-}
-
-func (n *NetworkInterface) field(name string) ([]string, bool) {
-	switch name {
-	case "network-interface-id":
-		return []string{n.ID}, true
-	case "attachment.instance-id":
-		return []string{n.instance}, true
-	case "subnet-id":
-		return []string{n.Subnet}, true
-	case "vpc-id":
-		return []string{n.VPC}, true
 	}
 	return nil, false
 }
@@ -164,18 +142,6 @@ func (e *ec2) describeSubnets(c *Call) (any, error) {
 	list, err := e.subnets.pick(c, "SubnetId", "InvalidSubnetID.NotFound", nil)
 	if err == nil {
 		reply.Subnets, reply.Token, err = page(c.Params, list)
-	}
-	return reply, err
-}
-
-func (e *ec2) describeInterfaces(c *Call) (any, error) {
-	var reply struct {
-		Interfaces []*NetworkInterface `xml:"networkInterfaceSet>item"`
-		Token      string              `xml:"nextToken,omitempty"`
-	}
-	list, err := e.interfaces.pick(c, "NetworkInterfaceId", "InvalidNetworkInterfaceID.NotFound", nil)
-	if err == nil {
-		reply.Interfaces, reply.Token, err = page(c.Params, list)
 	}
 	return reply, err
 }

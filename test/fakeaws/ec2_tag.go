@@ -14,6 +14,7 @@ func (e *ec2) tagged(region string) map[string]entryOf {
 	collect(all, region, "volume", e.volumes)
 	collect(all, region, "instance", e.instances)
 	collect(all, region, "network-interface", e.interfaces)
+	collect(all, region, "launch-template", e.templates)
 	collect(all, region, "key-pair", e.keys)
 	collect(all, region, "security-group", e.groups)
 	collect(all, region, "vpc", e.vpcs)
@@ -39,6 +40,7 @@ func collect[T entry](all map[string]entryOf, region, kind string, t table[T]) {
 var missing = map[string]string{
 	"ami": "InvalidAMIID.NotFound", "snap": "InvalidSnapshot.NotFound", "vol": "InvalidVolume.NotFound", "i": "InvalidInstanceID.NotFound",
 	"eni": "InvalidNetworkInterfaceID.NotFound", "sg": noGroup, "vpc": "InvalidVpcID.NotFound", "subnet": "InvalidSubnetID.NotFound",
+	"lt": noTemplate,
 }
 
 // named returns the resources that a call on tags is for.
@@ -136,14 +138,14 @@ func (e *ec2) describeTags(c *Call) (any, error) {
 		Tags  []row  `xml:"tagSet>item"`
 		Token string `xml:"nextToken,omitempty"`
 	}
-	all := e.tagged(c.Region)
+	all, wanted := e.tagged(c.Region), filters(c.Params)
 	var found []row
 	for _, id := range slices.Sorted(maps.Keys(all)) {
 		tags := all[id].self().Tags
 		for _, key := range slices.Sorted(maps.Keys(tags)) {
 			one := &tag{ID: id, Kind: all[id].kind, Key: key, Value: tags[key]}
 			one.Tags = Tags{key: tags[key]}
-			ok, err := fits(one, c.Params)
+			ok, err := fits(one, wanted)
 			if err != nil {
 				return nil, err
 			}

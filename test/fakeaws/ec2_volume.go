@@ -1,6 +1,9 @@
 package fakeaws
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // Volume is a disk.
 type Volume struct {
@@ -13,7 +16,12 @@ type Volume struct {
 	Encrypted bool         `xml:"encrypted"`
 	Key       string       `xml:"kmsKeyId,omitempty"`
 	Snapshot  string       `xml:"snapshotId"`
+	IOPS      int          `xml:"iops,omitempty"`
+	Speed     int          `xml:"throughput,omitempty"` // MiB/s
+	Created   string       `xml:"createTime,omitempty"`
 	Attached  []Attachment `xml:"attachmentSet>item"`
+
+	turn turn
 }
 
 // Attachment is where a volume is.
@@ -43,6 +51,10 @@ func (v *Volume) field(name string) ([]string, bool) {
 		return []string{v.attachedTo()}, true
 	case "snapshot-id":
 		return []string{v.Snapshot}, true
+	case "availability-zone":
+		return []string{v.Zone}, true
+	case "volume-type":
+		return []string{v.Type}, true
 	case "encrypted":
 		return yes(v.Encrypted), true
 	}
@@ -54,17 +66,115 @@ func (e *ec2) describeVolumes(c *Call) (any, error) {
 		Volumes []*Volume `xml:"volumeSet>item"`
 		Token   string    `xml:"nextToken,omitempty"`
 	}
-	list, err := e.volumes.pick(c, "VolumeId", "InvalidVolume.NotFound", nil)
+	list, err := e.volumes.pick(c, "VolumeId", noVolume, func(v *Volume) { e.watchVolume(v, false) })
 	if err == nil {
 		reply.Volumes, reply.Token, err = page(c.Params, list)
 	}
 	return reply, err
 }
 
-func (e *ec2) deleteVolume(c *Call) (any, error) {
+// watchVolume is what a describe comes to. A volume that is free has left its instance.
+func (e *ec2) watchVolume(v *Volume, atOnce bool) {
+	v.turn.step(&v.State, atOnce)
+	if v.State == "available" {
+		e.unplug(v)
+	}
+}
+
+// unplug takes a volume out of the list of its instance.
+func (e *ec2) unplug(v *Volume) {
+	if i, ok := e.instances.find(v.region, v.attachedTo()); ok {
+		i.Devices = slices.DeleteFunc(i.Devices, func(d instanceDevice) bool { return d.Volume == v.ID })
+	}
+	v.Attached = nil
+}
+
+const noVolume = "InvalidVolume.NotFound"
+
+func (e *ec2) volume(c *Call) (*Volume, error) {
 	v, ok := e.volumes.find(c.Region, c.Params.String("VolumeId"))
 	if !ok {
-		return nil, refuse("InvalidVolume.NotFound", "The volume '%s' does not exist.", c.Params.String("VolumeId"))
+		return nil, refuse(noVolume, "The volume '%s' does not exist.", c.Params.String("VolumeId"))
+	}
+	return v, nil
+}
+
+func (e *ec2) createVolume(c *Call) (any, error) {
+	p := c.Params
+	v := &Volume{
+		about: about{id: e.newID("vol"), region: c.Region, Tags: p.TagsFor("volume")}, Size: p.Int("Size"), Type: cmp.Or(p.String("VolumeType"), "gp2"),
+		State: "creating", Zone: p.String("AvailabilityZone"), Encrypted: p.Bool("Encrypted"), Key: p.String("KmsKeyId"), Snapshot: p.String("SnapshotId"),
+		IOPS: p.Int("Iops"), Speed: p.Int("Throughput"), Created: stamp(e.now()),
+	}
+	v.ID = v.id
+	if v.Snapshot != "" {
+		s, ok := e.snapshots.find(c.Region, v.Snapshot)
+		if !ok {
+			return nil, refuse(noSnapshot, "The snapshot '%s' does not exist.", v.Snapshot)
+		}
+		v.Size, v.Encrypted = max(v.Size, s.Size), v.Encrypted || s.Encrypted
+	}
+	switch {
+	case !slices.Contains(zones(c.Region), v.Zone):
+		return nil, refuse("InvalidZone.NotFound", "The zone '%s' does not exist.", v.Zone)
+	case v.Size == 0:
+		return nil, refuse("MissingParameter", "The request must contain the parameter size or snapshotId")
+	}
+	if v.Encrypted && v.Key == "" {
+		v.Key = defaultKey(c.Region)
+	}
+	v.turn.begin(&v.State, "available", e.options.Polls, c.stalled)
+	e.volumes.rows = append(e.volumes.rows, v)
+	return v, nil
+}
+
+func (e *ec2) attachVolume(c *Call) (any, error) {
+	v, err := e.volume(c)
+	if err != nil {
+		return nil, err
+	}
+	i, ok := e.instances.find(c.Region, c.Params.String("InstanceId"))
+	device := c.Params.String("Device")
+	switch {
+	case !ok:
+		return nil, refuse(noInstance, "The instance ID '%s' does not exist", c.Params.String("InstanceId"))
+	case v.attachedTo() != "":
+		return nil, refuse("VolumeInUse", "%s is already attached to an instance", v.ID)
+	case v.State != "available":
+		return nil, refuse("IncorrectState", "%s is not 'available'.", v.ID)
+	case v.Zone != i.Zone:
+		return nil, refuse("InvalidVolume.ZoneMismatch", "The volume '%s' is not in the same availability zone as instance '%s'", v.ID, i.ID)
+	case i.State.Name != "running" && i.State.Name != "stopped":
+		return nil, refuse("IncorrectState", "Instance '%s' is not 'running'.", i.ID)
+	case device == "" || slices.ContainsFunc(i.Devices, func(d instanceDevice) bool { return d.Name == device }):
+		return nil, refuse("InvalidParameterValue", "Invalid value '%s' for unixDevice. Attachment point is already in use", device)
+	}
+	v.State, v.Attached = "in-use", []Attachment{{v.ID, i.ID, device, "attached", false}}
+	i.Devices = append(i.Devices, instanceDevice{device, v.ID, "attached", false})
+	return v.Attached[0], nil
+}
+
+func (e *ec2) detachVolume(c *Call) (any, error) {
+	v, err := e.volume(c)
+	if err != nil {
+		return nil, err
+	}
+	if id := c.Params.String("InstanceId"); v.attachedTo() == "" || id != "" && id != v.attachedTo() {
+		return nil, refuse("IncorrectState", "Volume '%s' is in the 'available' state, or at another instance.", v.ID)
+	}
+	v.Attached[0].State = "detaching"
+	reply := v.Attached[0]
+	v.turn.begin(&v.State, "available", e.options.Polls, c.stalled)
+	if v.State == "available" {
+		e.unplug(v)
+	}
+	return reply, nil
+}
+
+func (e *ec2) deleteVolume(c *Call) (any, error) {
+	v, err := e.volume(c)
+	if err != nil {
+		return nil, err
 	}
 	if v.State != "available" {
 		return nil, refuse("VolumeInUse", "Volume %s is currently attached to %s", v.ID, v.attachedTo())
@@ -156,6 +266,29 @@ func (e *ec2) modifySnapshot(c *Call) (any, error) {
 		s.shared = append(s.shared, add.String("UserId")+add.String("Group"))
 	}
 	return done{true}, nil
+}
+
+func (e *ec2) describeSnapshotAttribute(c *Call) (any, error) {
+	s, ok := e.snapshots.find(c.Region, c.Params.String("SnapshotId"))
+	switch {
+	case !ok:
+		return nil, refuse(noSnapshot, "The snapshot '%s' does not exist.", c.Params.String("SnapshotId"))
+	case c.Params.String("Attribute") != "createVolumePermission":
+		return nil, refuse("InvalidParameterValue", "the fake does not know the attribute %q", c.Params.String("Attribute"))
+	}
+	var reply struct {
+		ID          string       `xml:"snapshotId"`
+		Permissions []Permission `xml:"createVolumePermission>item"`
+	}
+	reply.ID = s.ID
+	for _, who := range s.shared {
+		if who == "all" {
+			reply.Permissions = append(reply.Permissions, Permission{Group: who})
+		} else {
+			reply.Permissions = append(reply.Permissions, Permission{User: who})
+		}
+	}
+	return reply, nil
 }
 
 // owns tells whether an account is among those of a call.

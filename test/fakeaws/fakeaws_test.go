@@ -24,6 +24,7 @@ type account struct {
 	t      *testing.T
 	server *fakeaws.Server
 	region string
+	key    string // the access key's id
 }
 
 func newAccount(t *testing.T, o fakeaws.Options) account {
@@ -33,7 +34,7 @@ func newAccount(t *testing.T, o fakeaws.Options) account {
 	}
 	s := fakeaws.New(o)
 	t.Cleanup(s.Close)
-	return account{t, s, "eu-west-1"}
+	return account{t, s, "eu-west-1", "AKIAEXAMPLE"}
 }
 
 func (a account) in(region string) account {
@@ -50,7 +51,7 @@ func (a account) request(ctx context.Context, service, action string, params []s
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=AKIAEXAMPLE/20261126/"+a.region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+a.key+"/20261126/"+a.region+"/"+service+"/aws4_request, SignedHeaders=host, Signature=0")
 	return r
 }
 

@@ -23,11 +23,13 @@ func (t Tags) MarshalXML(e *xml.Encoder, start xml.StartElement) error {
 	var list struct {
 		Items []item `xml:"item"`
 	}
-	for _, key := range slices.Sorted(maps.Keys(t)) {
+	for _, key := range t.keys() {
 		list.Items = append(list.Items, item{key, t[key]})
 	}
 	return e.EncodeElement(list, start)
 }
+
+func (t Tags) keys() []string { return slices.Sorted(maps.Keys(t)) }
 
 // about is what all resources have.
 type about struct {
@@ -101,6 +103,7 @@ func (t *table[T]) pick(c *Call, ids, missing string, look func(T)) ([]T, error)
 			return nil, refuse(missing, "%s does not exist", id)
 		}
 	}
+	wanted := filters(c.Params)
 	var found []T
 	for _, row := range t.rows {
 		about := row.self()
@@ -110,7 +113,7 @@ func (t *table[T]) pick(c *Call, ids, missing string, look func(T)) ([]T, error)
 		if look != nil {
 			look(row)
 		}
-		fits, err := fits(row, c.Params)
+		fits, err := fits(row, wanted)
 		if err != nil {
 			return nil, err
 		}
@@ -121,16 +124,30 @@ func (t *table[T]) pick(c *Call, ids, missing string, look func(T)) ([]T, error)
 	return found, nil
 }
 
-// fits tells whether a resource passes all filters of a call: for each, one of its values.
-func fits(row entry, p Params) (bool, error) {
-	for _, filter := range p.List("Filter") {
-		name, wanted := filter.String("Name"), filter.Strings("Value")
-		values, ok := fieldOf(row, name)
+// filter is what a describe wants of a field: one of the patterns.
+type filter struct {
+	name     string
+	patterns []string
+}
+
+// filters are those of a call.
+func filters(p Params) []filter {
+	var list []filter
+	for _, f := range p.List("Filter") {
+		list = append(list, filter{f.String("Name"), f.Strings("Value")})
+	}
+	return list
+}
+
+// fits tells whether a resource passes all filters.
+func fits(row entry, wanted []filter) (bool, error) {
+	for _, filter := range wanted {
+		values, ok := fieldOf(row, filter.name)
 		if !ok {
-			return false, refuse("InvalidParameterValue", "The filter '%s' is invalid", name)
+			return false, refuse("InvalidParameterValue", "The filter '%s' is invalid", filter.name)
 		}
 		if !slices.ContainsFunc(values, func(value string) bool {
-			return slices.ContainsFunc(wanted, func(pattern string) bool { return like(pattern, value) })
+			return slices.ContainsFunc(filter.patterns, func(pattern string) bool { return like(pattern, value) })
 		}) {
 			return false, nil
 		}
@@ -155,14 +172,20 @@ func fieldOf(row entry, name string) ([]string, bool) {
 
 // like compares with EC2's wildcards, * and ?.
 func like(pattern, value string) bool {
+	if !strings.ContainsAny(pattern, "*?") {
+		return pattern == value
+	}
 	// path.Match has both, but lets neither stand for a slash, and knows brackets.
 	clean := strings.NewReplacer("/", "\x00", "[", "\x01", "\\", "\x02")
 	ok, err := path.Match(clean.Replace(pattern), clean.Replace(value))
 	return err == nil && ok
 }
 
-// page cuts a list to what a call wants at once. The token is the number of the first that is left out.
-func page[T any](p Params, list []T) ([]T, string, error) {
+// page cuts a list to what a call wants at once: everything, if it does not say.
+func page[T any](p Params, list []T) ([]T, string, error) { return pageOf(p, list, len(list)) }
+
+// pageOf cuts a list to what a call wants at once, or to so many. The token is the number of the first that is left out.
+func pageOf[T any](p Params, list []T, most int) ([]T, string, error) {
 	from := 0
 	if token := p.String("NextToken"); token != "" {
 		var err error
@@ -171,7 +194,12 @@ func page[T any](p Params, list []T) ([]T, string, error) {
 		}
 	}
 	list = list[from:]
-	if most := p.Int("MaxResults"); most > 0 && most < len(list) {
+	for _, name := range []string{"MaxResults", "MaxRecords"} {
+		if wanted := p.Int(name); wanted > 0 {
+			most = wanted
+		}
+	}
+	if most < len(list) {
 		return list[:most], strconv.Itoa(from + most), nil
 	}
 	return list, "", nil

@@ -1,5 +1,8 @@
 package fakeaws
 
+// me is who makes all calls.
+const me = "arn:aws:iam::" + Account + ":user/baker"
+
 // sts says who calls.
 type sts struct{}
 
@@ -15,5 +18,5 @@ func (s sts) answer(c *Call, id string) ([]byte, error) {
 		ARN     string `xml:"Arn"`
 		UserID  string `xml:"UserId"`
 		Account string
-	}{"arn:aws:iam::" + Account + ":user/baker", "AIDAEXAMPLE", Account})
+	}{me, "AIDAEXAMPLE", Account})
 }

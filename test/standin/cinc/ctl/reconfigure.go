@@ -63,7 +63,7 @@ func reconfigure(ctx context.Context, i invocation) error {
 }
 
 // pause waits before a step for as long as the file "pause" in the configuration's folder says ("STEP SECONDS"), so that a
-// test can strike at that very step.
+// test can strike at that very step. The file "paused" says that it does, and where.
 func (i invocation) pause(ctx context.Context, step string) error {
 	text, err := os.ReadFile(i.etc("pause"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -81,6 +81,9 @@ func (i invocation) pause(ctx context.Context, step string) error {
 		return nil
 	}
 	i.say("pausing before %s", step)
+	if err := write(i.etc("paused"), []byte(step), 0o644); err != nil {
+		return err
+	}
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

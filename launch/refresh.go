@@ -1,0 +1,306 @@
+package launch
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+
+	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/exit"
+)
+
+// defaultRest is how long a refresh rests after its first machine. Meanwhile the whole cluster is looked at.
+const defaultRest = time.Minute
+
+// refreshPreferences say how a pool is refreshed: one machine first, and then, if all is well with it, the others. The new
+// one comes before the old one goes, as long as the database has room for one more than there are; a full pool does without
+// one of its machines meanwhile.
+func refreshPreferences(desired, most int, rest time.Duration) *types.RefreshPreferences {
+	const whole = 100
+	p := &types.RefreshPreferences{
+		SkipMatching:         aws.Bool(true),
+		MinHealthyPercentage: aws.Int32(whole),
+		MaxHealthyPercentage: count32(whole + (whole+desired-1)/max(desired, 1)), // one more
+		InstanceWarmup:       aws.Int32(0),                                       // the hook holds it back until it is ready
+		CheckpointDelay:      count32(int(rest.Seconds())),
+	}
+	if desired >= most {
+		p.MinHealthyPercentage, p.MaxHealthyPercentage = count32(whole*(desired-1)/max(desired, 1)), aws.Int32(whole)
+	}
+	if most := whole * 2; int(*p.MaxHealthyPercentage) > most { // AWS's own limit
+		p.MaxHealthyPercentage = count32(most)
+	}
+	if desired > 1 {
+		p.CheckpointPercentages = []int32{*count32((whole + desired - 1) / desired), whole}
+	}
+	return p
+}
+
+func (r Rollout) rest() time.Duration { return cmp.Or(r.Rest, defaultRest) }
+
+// ended tells whether a refresh is over.
+func ended(status types.InstanceRefreshStatus) bool {
+	switch status {
+	case types.InstanceRefreshStatusSuccessful, types.InstanceRefreshStatusFailed, types.InstanceRefreshStatusCancelled,
+		types.InstanceRefreshStatusRollbackFailed, types.InstanceRefreshStatusRollbackSuccessful:
+		return true
+	}
+	return false
+}
+
+// refresh returns the newest refresh of a group; nil: there was none.
+func (f *Fleet) refresh(ctx context.Context, group string) (*types.InstanceRefresh, error) {
+	out, err := f.AutoScaling.DescribeInstanceRefreshes(ctx, &autoscaling.DescribeInstanceRefreshesInput{AutoScalingGroupName: aws.String(group), MaxRecords: aws.Int32(1)})
+	if err != nil {
+		return nil, fmt.Errorf("%s: look for a refresh: %w", group, err)
+	}
+	if len(out.InstanceRefreshes) == 0 {
+		return nil, nil
+	}
+	return &out.InstanceRefreshes[0], nil
+}
+
+// underway returns the refresh of a group that has not ended; nil: there is none.
+func (f *Fleet) underway(ctx context.Context, group string) (*types.InstanceRefresh, error) {
+	refresh, err := f.refresh(ctx, group)
+	if err != nil || refresh == nil || ended(refresh.Status) {
+		return nil, err
+	}
+	return refresh, nil
+}
+
+// refreshPool refreshes the API pool, if machines of it are outdated, and waits for the end. One that is under way already is
+// taken over.
+func (r Rollout) refreshPool(ctx context.Context) error {
+	state, err := r.Fleet.Read(ctx)
+	if err != nil {
+		return err
+	}
+	pool, ok := r.outdated(state)[""]
+	if !ok {
+		return nil
+	}
+	running, err := r.Fleet.underway(ctx, pool.Name)
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if running == nil {
+		_, err := r.Fleet.AutoScaling.StartInstanceRefresh(ctx, &autoscaling.StartInstanceRefreshInput{
+			AutoScalingGroupName: aws.String(pool.Name), Strategy: types.RefreshStrategyRolling, Preferences: refreshPreferences(pool.Desired, pool.Max, r.rest()),
+		})
+		var already *types.InstanceRefreshInProgressFault // the answer to an earlier try was lost
+		if err != nil && !errors.As(err, &already) {
+			return fmt.Errorf("%s is as it was: start the refresh: %w", pool.Name, err)
+		}
+		r.Fleet.say(pool.Name, fmt.Sprintf("refresh to version %d began", pool.Version))
+	} else {
+		r.Fleet.say(pool.Name, fmt.Sprintf("a refresh is under way, %d%%", aws.ToInt32(running.PercentageComplete)))
+	}
+	if err := r.follow(ctx, state, pool); err != nil {
+		return r.failed(pool, errors.Join(err, r.stop(ctx, pool.Name)))
+	}
+	r.Fleet.say(pool.Name, fmt.Sprintf("refreshed in %.0f s", time.Since(began).Seconds()))
+	return nil
+}
+
+// follow waits until a refresh is over. When its first machine is in service, it looks at the whole cluster.
+func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
+	var told int32 = -1
+	looked := r.Agents == nil
+	first := *count32(100 / max(pool.Desired, 1))
+	within := r.Within*time.Duration(max(len(pool.Instances), 1)) + 2*r.rest()
+	return r.Fleet.await(ctx, within, func(ctx context.Context) (string, error) {
+		refresh, err := r.Fleet.refresh(ctx, pool.Name)
+		if err != nil {
+			return "", err
+		}
+		if refresh == nil {
+			return "the refresh is not to be seen yet", nil
+		}
+		done, reason := aws.ToInt32(refresh.PercentageComplete), aws.ToString(refresh.StatusReason)
+		switch {
+		case refresh.Status == types.InstanceRefreshStatusSuccessful:
+			return "", nil
+		case ended(refresh.Status):
+			return "", fmt.Errorf("the refresh is %s at %d%%: %s", refresh.Status, done, reason)
+		}
+		if done != told {
+			told = done
+			r.Fleet.say(pool.Name, fmt.Sprintf("%d%% refreshed", done))
+		}
+		if !looked && done >= first && done < 100 {
+			looked = true
+			agents, err := r.agents(ctx, s)
+			if err != nil {
+				return "", err
+			}
+			if err := agents.WaitWhole(ctx, r.rest()*3/4); err != nil {
+				return "", fmt.Errorf("with the first new machine: %w", err)
+			}
+		}
+		return fmt.Sprintf("the refresh is %s at %d%%: %s", refresh.Status, done, reason), nil
+	})
+}
+
+// stop ends a refresh that is under way. Machines that it replaced stay.
+func (r Rollout) stop(ctx context.Context, group string) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Within)
+	defer cancel()
+	return errors.Join(r.cancel(ctx, group), r.over(ctx, group))
+}
+
+// cancel lets a refresh that is under way begin nothing more.
+func (r Rollout) cancel(ctx context.Context, group string) error {
+	running, err := r.Fleet.underway(ctx, group)
+	if err != nil || running == nil {
+		return err
+	}
+	_, err = r.Fleet.AutoScaling.CancelInstanceRefresh(ctx, &autoscaling.CancelInstanceRefreshInput{AutoScalingGroupName: aws.String(group)})
+	var none *types.ActiveInstanceRefreshNotFoundFault
+	if err != nil && !errors.As(err, &none) {
+		return fmt.Errorf("stop the refresh of %s: %w", group, err)
+	}
+	r.Fleet.say(group, "the refresh is being stopped")
+	return nil
+}
+
+// over waits until no refresh is under way.
+func (r Rollout) over(ctx context.Context, group string) error {
+	return r.Fleet.await(ctx, r.Within, func(ctx context.Context) (string, error) {
+		running, err := r.Fleet.underway(ctx, group)
+		if err != nil || running == nil {
+			return "", err
+		}
+		return "the refresh is " + string(running.Status), nil
+	})
+}
+
+// Rollback makes groups use an earlier version again, and replaces the machines of others.
+type Rollback struct {
+	Rollout // Roles must not be empty
+	// To is the version to go back to; 0: the one that each group used before the newest was made.
+	To int64
+}
+
+// Step is a group that a rollback changes.
+type Step struct {
+	Group string       `json:"group"`
+	Role  cluster.Role `json:"role"`
+	From  int64        `json:"from"`
+	To    int64        `json:"to"`
+	Image string       `json:"image"` // of To
+
+	group Group
+}
+
+// Plan returns which groups go back and where to. A group that uses the version already has no step, but its machines
+// may have to be replaced still.
+func (r Rollback) Plan(ctx context.Context) ([]Step, error) {
+	if len(r.Roles) == 0 {
+		return nil, exit.Errorf(exit.Invalid, "name the roles that go back: not all of them were changed together")
+	}
+	state, err := r.Fleet.Read(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var steps []Step
+	for _, node := range r.Fleet.Cluster.Nodes {
+		name := r.Fleet.Cluster.GroupName(node)
+		g, ok := state.Groups[name]
+		if !ok || !slices.Contains(r.Roles, g.Role) {
+			continue
+		}
+		template := state.Templates[name]
+		to, err := r.target(g, template)
+		if err != nil {
+			return nil, err
+		}
+		version, ok := template.version(to)
+		if !ok {
+			return nil, exit.Errorf(exit.Missing, "%s has no version %d any more: promote an older image, and apply", name, to)
+		}
+		if to != g.Version {
+			steps = append(steps, Step{name, g.Role, g.Version, to, version.Fields["image"], g})
+		}
+	}
+	return steps, nil
+}
+
+// target is the version that a group goes back to: what it used before its template's newest version was made. A group that
+// uses that again is back already, so that a rollback that was cut off, or made twice, goes back once.
+func (r Rollback) target(g Group, t LaunchTemplate) (int64, error) {
+	var newest Version
+	if len(t.Versions) > 0 {
+		newest = t.Versions[0]
+	}
+	switch {
+	case r.To != 0:
+		return r.To, nil
+	case newest.After != 0 && (g.Version == newest.Number || g.Version == newest.After):
+		return newest.After, nil
+	}
+	return 0, exit.Errorf(exit.Missing, "%s uses version %d, and nothing says where the way back leads: name the version with --to", g.Name, g.Version)
+}
+
+// Run takes the steps that Plan returned, and replaces the machines of other versions: first those that do not work.
+func (r Rollback) Run(ctx context.Context, steps []Step) error {
+	for _, step := range steps {
+		if step.group.Node == "" {
+			if err := r.cancel(ctx, step.Group); err != nil {
+				return err
+			}
+		}
+		_, err := r.Fleet.AutoScaling.UpdateAutoScalingGroup(ctx, &autoscaling.UpdateAutoScalingGroupInput{
+			AutoScalingGroupName: aws.String(step.Group), LaunchTemplate: use(step.group.Template, step.To),
+		})
+		if err != nil {
+			return fmt.Errorf("make %s use version %d again: %w\nrun it again to go on from there", step.Group, step.To, err)
+		}
+		r.Fleet.say(step.Group, fmt.Sprintf("uses version %d again", step.To))
+	}
+	if err := r.giveUp(ctx); err != nil {
+		return err
+	}
+	r.Broken = true
+	return r.Rollout.Run(ctx)
+}
+
+// giveUp ends what the pool launched of other versions and what did not get ready yet, and waits until no refresh is under
+// way. A machine that never gets ready holds up the end of a refresh until its hook gives it up (poolTimeout). The group
+// uses the earlier version by now, so that what it launches instead is of that.
+func (r Rollback) giveUp(ctx context.Context) error {
+	state, err := r.Fleet.Read(ctx)
+	if err != nil {
+		return err
+	}
+	for _, node := range r.Fleet.Cluster.Nodes {
+		g, ok := state.Groups[r.Fleet.Cluster.GroupName(node)]
+		if !ok || g.Node != "" || !slices.Contains(r.Roles, g.Role) {
+			continue
+		}
+		for _, i := range g.Outdated() {
+			if !i.coming() {
+				continue
+			}
+			_, err := r.Fleet.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
+				InstanceId: aws.String(i.ID), ShouldDecrementDesiredCapacity: aws.Bool(false),
+			})
+			if err != nil {
+				return fmt.Errorf("%s: end %s, which is not ready: %w\nrun it again to go on from there", g.Name, i.ID, err)
+			}
+			r.Fleet.say(g.Name, fmt.Sprintf("%s of version %d goes: it is not ready", i.ID, i.Version))
+		}
+		if err := r.over(ctx, g.Name); err != nil {
+			return fmt.Errorf("%s: %w", g.Name, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+package launch
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/cincbake/cincbake/cluster"
+)
+
+// State is what a cluster has at AWS.
+type State struct {
+	Zones      map[string]string // by subnet
+	Interfaces map[string]Interface
+	Volumes    map[string]Volume // both by node
+	Templates  map[string]LaunchTemplate
+	Groups     map[string]Group // both by name
+}
+
+// Interface is the network interface that a slot keeps.
+type Interface struct {
+	ID             string
+	Subnet         string
+	SecurityGroups []string // sorted
+	Address        string
+}
+
+// Volume is the data volume that a slot keeps.
+type Volume struct {
+	ID   string
+	Zone string
+}
+
+// LaunchTemplate is a launch template.
+type LaunchTemplate struct { //nolint:revive // the thing itself is called so; Template is what a version of it says
+	ID       string
+	Default  int64
+	Latest   int64
+	Versions []Version // newest first
+}
+
+// Version is a version of a launch template.
+type Version struct {
+	Number int64
+	Digest string // of what it says; empty: somebody else made it
+	After  int64  // the version that the group used before; 0: none
+	Fields map[string]string
+}
+
+// find returns the newest version that says what the digest stands for.
+func (t LaunchTemplate) find(digest string) (Version, bool) {
+	for _, v := range t.Versions {
+		if v.Digest == digest {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// version returns the one with a number.
+func (t LaunchTemplate) version(number int64) (Version, bool) {
+	for _, v := range t.Versions {
+		if v.Number == number {
+			return v, true
+		}
+	}
+	return Version{}, false
+}
+
+// Group is an autoscaling group.
+type Group struct {
+	Name         string
+	Role         cluster.Role
+	Node         string // empty: the API pool
+	Template     string // its id
+	Version      int64  // 0: not an exact number
+	Min, Max     int
+	Desired      int
+	Subnets      []string // sorted; of a pool
+	Zones        []string // sorted
+	TargetGroups []string // sorted
+	HealthCheck  string
+	HookTimeout  int // in seconds; 0: there is no hook
+	Instances    []Instance
+}
+
+// Instance is a machine, as its group sees it.
+type Instance struct {
+	ID      string
+	State   string // of its life, like InService
+	Healthy bool
+	Version int64 // of the launch template; 0: of another template
+}
+
+// Outdated lists the instances that are not from the version that the group uses now. What is on its way out is none.
+func (g Group) Outdated() []Instance {
+	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return i.Version == g.Version || i.leaving() })
+}
+
+// coming tells whether the instance was launched and does not serve yet.
+func (i Instance) coming() bool { return strings.HasPrefix(i.State, "Pending") }
+
+// leaving tells whether the instance is on its way out.
+func (i Instance) leaving() bool { return strings.HasPrefix(i.State, "Terminat") }
