@@ -77,7 +77,19 @@ func TestNodes(t *testing.T) {
 	slices.Sort(want)
 	slices.Sort(got)
 	m.same("nodes", got, want)
-	m.same("calls", len(m.server.Calls("DescribeInstances"))-looked, 2+2)
+	// A page is long, and the SDK asks for it again where a busy machine let it close the connection too early: it closes a
+	// request's body when the answer's head is there, and the transport, which may look for the body's end later than that,
+	// takes the error that it gets then for a broken connection.
+	throttled, pages := 0, map[string]bool{}
+	for _, call := range m.server.Calls("DescribeInstances")[looked:] {
+		if call.Fault != "" {
+			throttled++
+			continue
+		}
+		pages[call.Params.String("NextToken")] = true
+	}
+	m.same("throttled calls", throttled, 2)
+	m.same("pages", len(pages), 2)
 }
 
 func TestSecrets(t *testing.T) {
