@@ -34,6 +34,7 @@ import (
 // where AWS's endpoints are, since the names of the real ones lead elsewhere, and one stands for the hypervisor.
 type cloud struct {
 	*amazonBench
+	nodes    []string // its slots, and api for the pool
 	host     machine.Host
 	vpc      *vpc
 	metadata *imds.Service
@@ -54,8 +55,8 @@ var _ fakeaws.Machines = (*cloud)(nil)
 
 const cloudRegion = "eu-west-1"
 
-// newCloud starts an account with a network, and writes the folder of a cluster for it.
-func newCloud(t *testing.T) *cloud {
+// newCloud starts an account with a network, for a cluster of some nodes.
+func newCloud(t *testing.T, nodes ...string) *cloud {
 	t.Helper()
 	b := newWorkbench(t)
 	tree := debianTree(t, b.home)
@@ -67,7 +68,7 @@ func newCloud(t *testing.T) *cloud {
 		b.env = append(b.env, "PACKER_PLUGIN_PATH="+plugins)
 	}
 	c := &cloud{
-		amazonBench: &amazonBench{bench: b, role: "api", machines: newAmazonMachines(t, tree)}, host: host, work: t.TempDir(),
+		amazonBench: &amazonBench{bench: b, role: "api", machines: newAmazonMachines(t, tree)}, nodes: nodes, host: host, work: t.TempDir(),
 		policies: map[string][]byte{}, trees: map[string]string{}, all: map[string]*cloudMachine{}, disks: map[string]string{}, upon: map[string]func(context.Context, *cloudMachine) error{},
 	}
 	t.Cleanup(func() { c.end(t) })
@@ -107,6 +108,17 @@ func (c *cloud) end(t *testing.T) {
 	for _, err := range c.problems {
 		t.Error(err)
 	}
+}
+
+// roles are those of its machines, api first.
+func (c *cloud) roles() []string {
+	roles := []string{"api"}
+	for _, node := range c.nodes {
+		if role, _, slot := strings.Cut(node, "-"); slot && !slices.Contains(roles, role) {
+			roles = append(roles, role)
+		}
+	}
+	return roles
 }
 
 // ec2 is the operator's client.

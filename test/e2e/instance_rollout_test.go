@@ -3,22 +3,17 @@
 package e2e
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
-
-	"github.com/cincbake/cincbake/lab/drill"
 )
 
 // poolSize is how many API nodes there are while images are exchanged.
@@ -40,9 +35,9 @@ func testCloudGrow(t *testing.T, c *cloud) {
 
 // testCloudRollout refreshes the API pool with a new image while clients write.
 func testCloudRollout(t *testing.T, c *cloud) {
-	ami := c.bakeChanged(t, "changed")
+	ami := c.bakeChanged(t, "api", "changed")
 	c.must(t, 3*time.Minute, "launch", "apply")
-	stop := c.clients(t)
+	stop := c.clients(t, 0)
 	began := time.Now()
 	said, err := c.operator(t, 15*time.Minute, "launch", "rollout", "api", "--wait", "4m")
 	took := time.Since(began)
@@ -57,7 +52,7 @@ func testCloudRollout(t *testing.T, c *cloud) {
 // testCloudBadImage tries to roll out an image whose machines never get ready, and goes back, while clients write.
 func testCloudBadImage(t *testing.T, c *cloud) {
 	good := c.pool(t)
-	bad := c.bakeChanged(t, "changed again")
+	bad := c.bakeChanged(t, "api", "changed again")
 	c.mu.Lock()
 	unit := filepath.Join(c.trees[bad], "etc/systemd/system/cincbake-boot.service") // systemd reads it before any other
 	c.mu.Unlock()
@@ -65,7 +60,7 @@ func testCloudBadImage(t *testing.T, c *cloud) {
 		t.Fatal(err)
 	}
 	c.must(t, 3*time.Minute, "launch", "apply")
-	stop := c.clients(t)
+	stop := c.clients(t, 0)
 	began := time.Now()
 	said, err := c.operator(t, 15*time.Minute, "launch", "rollout", "api", "--wait", "30s")
 	if err == nil {
@@ -94,14 +89,17 @@ func testCloudBadImage(t *testing.T, c *cloud) {
 	}
 }
 
-// bakeChanged bakes an API image that has something else in it than the others, promotes it, and returns the AMI.
-func (c *cloud) bakeChanged(t *testing.T, motd string) string {
+// bakeChanged bakes an image of a role that has something else in it than the others, promotes it, and returns the AMI.
+func (c *cloud) bakeChanged(t *testing.T, role, motd string) string {
 	t.Helper()
 	before := c.amis()
+	baking := *c.amazonBench
+	baking.role = role
 	text := c.text(t, amazonTemplate)
 	c.write(t, amazonTemplate, withShell(t, text, "echo "+motd+" | sudo tee /etc/motd"))
-	made := ask[[]image](t, c.bench, 15*time.Minute, c.args()...)
+	made := ask[[]image](t, c.bench, 15*time.Minute, baking.args()...)
 	c.write(t, amazonTemplate, text)
+	c.baked[role] = made[0]
 	c.must(t, time.Minute, "images", "push", made[0].Image, "--images", c.images)
 	c.must(t, time.Minute, "images", "promote", made[0].Image, "stable", "--images", "ec2", "--untried")
 	for _, ami := range c.amis() {
@@ -139,63 +137,4 @@ func (c *cloud) pool(t *testing.T) []string {
 	}
 	slices.Sort(images)
 	return images
-}
-
-// clients write to the Chef API through the balancer, each by connections of a few requests, as a run of Chef's client is. What
-// is returned stops them, and fails if one of their requests did.
-func (c *cloud) clients(t *testing.T) (stop func(what string)) {
-	t.Helper()
-	resolved, bundle := c.load(t)
-	store := &drill.Chef{
-		Cluster: resolved, CA: bundle.CA.Certificate, Key: bundle.Cinc.Superuser.Private,
-		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.vpc.dial(ctx, c.balancer.address) },
-	}
-	if err := store.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	const count, requests, patience = 4, 10, 20 * time.Second
-	ctx, cancel := context.WithCancel(t.Context())
-	var (
-		working sync.WaitGroup
-		mu      sync.Mutex
-		done    int
-		failed  []string
-	)
-	for worker := range count {
-		working.Go(func() {
-			for row := 0; ctx.Err() == nil; {
-				session, err := store.Open(t.Context(), worker)
-				for range requests {
-					if err == nil {
-						limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-						err = session.Write(limited, drill.Row{Writer: worker, Number: row})
-						cancel()
-					}
-					row++
-					mu.Lock()
-					done++
-					if err != nil {
-						failed = append(failed, time.Now().Format("15:04:05.000 ")+err.Error())
-					}
-					mu.Unlock()
-					if err != nil || ctx.Err() != nil {
-						break
-					}
-					time.Sleep(50 * time.Millisecond)
-				}
-				if session != nil {
-					session.Close()
-				}
-			}
-		})
-	}
-	return func(what string) {
-		t.Helper()
-		cancel()
-		working.Wait()
-		c.figure(t, "%s: %d writes, %d failed", what, done, len(failed))
-		if len(failed) > 0 || done < 100 {
-			t.Errorf("%s: %d of %d writes failed:\n%s", what, len(failed), done, strings.Join(failed[:min(len(failed), 20)], "\n"))
-		}
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -27,12 +26,8 @@ import (
 	"github.com/cincbake/cincbake/test/imds"
 )
 
-// cloudName names the suite's cluster on AWS.
+// cloudName names the suites' clusters on AWS.
 const cloudName = "cloud"
-
-// cloudNodes are its machines; api stands for the pool, which has one at first. How many there may be is in the database's settings
-// too, and stays as it is.
-func cloudNodes() []string { return []string{"heartbeat-1", "postgres-1", "postgres-2", "api"} }
 
 // searchPassword is what the account's search is asked with.
 const searchPassword = "planted-password-of-the-search"
@@ -40,15 +35,11 @@ const searchPassword = "planted-password-of-the-search"
 // TestInstances is what AWS's machines do by themselves: AMIs are baked, promoted and launched in a fake account by the commands
 // that one types, and its autoscaling groups start machines from them that boot by cloud-init's own Ec2 datasource. They
 // learn who they are from the metadata service, get their secrets from Secrets Manager by their role, find each other by tags,
-// and say to their groups that they are ready.
+// and say to their groups that they are ready. The database is the cluster's own, the search is the account's.
 func TestInstances(t *testing.T) {
-	c := newCloud(t)
-	c.writeSpec(t)
-	t.Cleanup(func() { t.Logf("figures:\n  %s", strings.Join(c.figures, "\n  ")) })
-	for _, part := range []struct {
-		name string
-		run  func(*testing.T, *cloud)
-	}{
+	c := newCloud(t, "heartbeat-1", "postgres-1", "postgres-2", "api")
+	c.writeSpec(t, 1, c.accountSearch(t))
+	c.tell(t, []chapter{
 		{"AMIs are baked, recorded and promoted", testCloudBake},
 		{"groups launch machines that get ready", testCloudLaunch},
 		{"what cloud-init found", testCloudInit},
@@ -60,15 +51,40 @@ func TestInstances(t *testing.T) {
 		{"an image is rolled out, and no client notices", testCloudRollout},
 		{"a bad image ends the rollout at its first machine, and goes", testCloudBadImage},
 		{"no secret is where none may be", testCloudSecrets},
-	} {
+	})
+}
+
+// chapter is a part of a suite's story, which goes on from the one before.
+type chapter struct {
+	name string
+	run  func(*testing.T, *cloud)
+}
+
+func (c *cloud) tell(t *testing.T, story []chapter) {
+	t.Helper()
+	t.Cleanup(func() { t.Logf("figures:\n  %s", strings.Join(c.figures, "\n  ")) })
+	for _, part := range story {
 		if !t.Run(part.name, func(t *testing.T) { part.run(t, c) }) {
 			t.Fatalf("the story ends here")
 		}
 	}
 }
 
-// writeSpec writes the cluster's file: the database is its own, the search is the account's.
-func (c *cloud) writeSpec(t *testing.T) {
+// accountSearch starts what stands for the account's search, and returns how a spec names it.
+func (c *cloud) accountSearch(t *testing.T) (search string) {
+	t.Helper()
+	listener := c.vpc.listen(t, net.JoinHostPort(vpcPrefix().Addr().String(), "0"))
+	if err := os.MkdirAll(c.dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.write(t, "search.pem", string(serveSearch(t, listener, searchPassword)))
+	c.env = append(c.env, "CINCBAKE_SEARCH_PASSWORD="+searchPassword)
+	return fmt.Sprintf("opensearch: {external: {url: \"https://%s\", nodes: 1}}\ncaCertificates: [search.pem]", listener.Addr())
+}
+
+// writeSpec writes the cluster's file: a pool of so many API nodes at first, and a search. How many API nodes there may be is in
+// the database's settings too, and stays as it is.
+func (c *cloud) writeSpec(t *testing.T, pool int, search string) {
 	t.Helper()
 	subnets, err := c.ec2().DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{})
 	if err != nil {
@@ -78,21 +94,17 @@ func (c *cloud) writeSpec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	packages := filepath.Join(c.home, ".cache/standin")
-	build := exec.CommandContext(t.Context(), "go", "run", "./test/standin/cinc/build", "--out", packages)
-	build.Dir = c.home
-	cinc, err := build.Output()
-	if err != nil {
-		t.Fatalf("%s: %v", build, err)
-	}
-	search := c.vpc.listen(t, net.JoinHostPort(vpcPrefix().Addr().String(), "0"))
+	cinc, _ := c.standins(t)
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	c.write(t, "search.pem", string(serveSearch(t, search, searchPassword)))
 	c.aws.AddBucket(cloudRegion, "records")
-	for _, role := range []string{"api", "postgres", "heartbeat"} {
+	group := aws.ToString(groups.SecurityGroups[0].GroupId)
+	var profiles, guards []string
+	for _, role := range c.roles() {
 		c.aws.AddInstanceProfile(cloudName + "-" + role)
+		profiles = append(profiles, role+": "+cloudName+"-"+role)
+		guards = append(guards, role+": ["+group+"]")
 	}
 	target := c.aws.AddTargetGroup(cloudRegion, fakeaws.TargetGroup{Name: cloudName})
 	c.balancer = newBalancer(t, c, target)
@@ -109,24 +121,22 @@ cinc:
   version: 15.10.91
   package: {file: %s}
 lb: nlb
-api: {min: 1, max: 4, instanceType: m6i.large}
+api: {min: %d, max: 4, instanceType: m6i.large}
 postgres:
   version: 13
   instanceType: m6i.large
   volume: {size: 8}
   nodes: [{subnet: %[4]s}, {subnet: %[5]s}]
 heartbeat: {subnet: %[6]s, instanceType: m6i.large}
-opensearch: {external: {url: "https://%[8]s", nodes: 1}}
-caCertificates: [search.pem]
+%[9]s
 secrets: {file: secrets.json}
 aws:
   bucket: records
   key: arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000aaaa
-  instanceProfiles: {api: cloud-api, postgres: cloud-postgres, heartbeat: cloud-heartbeat}
-  securityGroups: {api: [%[9]s], postgres: [%[9]s], heartbeat: [%[9]s]}
-  targetGroups: [%[10]q]
-`, cloudName, cloudRegion, vpcPrefix().Masked(), subnet(0), subnet(1), subnet(2), strings.Fields(string(cinc))[0], search.Addr(),
-		aws.ToString(groups.SecurityGroups[0].GroupId), target))
+  instanceProfiles: {%[10]s}
+  securityGroups: {%[11]s}
+  targetGroups: [%[12]q]
+`, cloudName, cloudRegion, vpcPrefix().Masked(), subnet(0), subnet(1), subnet(2), cinc, pool, search, strings.Join(profiles, ", "), strings.Join(guards, ", "), target))
 }
 
 // limit holds everybody to the policies that cincbake iam writes: each machine to its role's, and whoever runs commands to all
@@ -141,7 +151,7 @@ func (c *cloud) limit(t *testing.T) {
 	if err := c.aws.Limit(operator); err != nil {
 		t.Fatal(err)
 	}
-	for _, role := range []string{"api", "postgres", "heartbeat"} {
+	for _, role := range c.roles() {
 		c.policies[role] = rights.Policy(t, r, role)
 	}
 }
@@ -154,12 +164,12 @@ func testCloudBake(t *testing.T, c *cloud) {
 	began := time.Now()
 	c.baked = map[string]image{}
 	// One at a time: what stands for instances that bake has one group of processes for all, and init waits for its own to end.
-	for _, made := range ask[[]image](t, c.bench, 15*time.Minute, c.args("postgres", "heartbeat", "--parallel", "1")...) {
+	for _, made := range ask[[]image](t, c.bench, 15*time.Minute, c.args(append(c.roles()[1:], "--parallel", "1")...)...) {
 		c.baked[made.Role] = made
 		c.figure(t, "%s: baked in %.1f s", made.Role, made.Seconds)
 	}
-	c.figure(t, "three AMIs, one after the other: %.1f s", time.Since(began).Seconds())
-	for _, role := range []string{"api", "postgres", "heartbeat"} {
+	c.figure(t, "%d AMIs, one after the other: %.1f s", len(c.baked), time.Since(began).Seconds())
+	for _, role := range c.roles() {
 		id := c.baked[role].Image
 		c.must(t, time.Minute, "images", "push", id, "--images", c.images)
 		// A trial boots a tree of files or a disk, and an AMI is neither here.
@@ -168,14 +178,13 @@ func testCloudBake(t *testing.T, c *cloud) {
 }
 
 func testCloudLaunch(t *testing.T, c *cloud) {
-	c.env = append(c.env, "CINCBAKE_SEARCH_PASSWORD="+searchPassword)
 	c.must(t, time.Minute, "secrets", "init")
 	c.must(t, time.Minute, "secrets", "push")
 	began := time.Now()
 	c.must(t, 3*time.Minute, "launch", "apply")
-	c.inService(t, 8*time.Minute, cloudNodes()...)
-	c.figure(t, "four machines in service %.1f s after launch apply began", time.Since(began).Seconds())
-	for _, node := range cloudNodes() {
+	c.inService(t, 8*time.Minute, c.nodes...)
+	c.figure(t, "all machines in service %.1f s after launch apply began", time.Since(began).Seconds())
+	for _, node := range c.nodes {
 		c.ready(t, node)
 	}
 }
@@ -216,7 +225,7 @@ func (c *cloud) ready(t *testing.T, node string) {
 
 // testCloudInit looks at what cloud-init made of the metadata service.
 func testCloudInit(t *testing.T, c *cloud) {
-	for _, node := range cloudNodes() {
+	for _, node := range c.nodes {
 		m := c.machine(node)
 		same(t, "what cloud-init came to on "+node, m.cloudInit(t, c.host), cloudInit{Datasource: "DataSourceEc2Local"})
 		c.sealed(t, m)
@@ -261,7 +270,7 @@ func testCloudCalls(t *testing.T, c *cloud) {
 		}
 	}
 	want := map[string]int{}
-	for _, node := range cloudNodes() {
+	for _, node := range c.nodes {
 		want["cincbake/"+cloudName+"/"+node] = 1
 	}
 	for name, times := range read { // pushing reads what is there already, which was nothing
@@ -332,7 +341,7 @@ func (c *cloud) status(t *testing.T) []operate.NodeStatus {
 	t.Helper()
 	said, err := c.operator(t, 6*time.Minute, "status", "--until-whole", "5m", "-o", "json")
 	if err != nil {
-		for _, node := range cloudNodes() {
+		for _, node := range c.nodes {
 			t.Log(c.machine(node).diagnosis(c.host))
 		}
 		t.Fatalf("%v\n%s", err, said)
@@ -414,9 +423,9 @@ func testCloudThrottled(t *testing.T, c *cloud) {
 func testCloudSecrets(t *testing.T, c *cloud) {
 	type pair struct{ Key string }
 	bundle := decode[struct {
-		CA, Operator pair
-		Nodes        map[string]pair
-		Postgres     map[string]string
+		CA, Operator         pair
+		Nodes                map[string]pair
+		Postgres, OpenSearch map[string]string
 	}](t, c.text(t, "secrets.json"))
 	planted := []plant{{name: "the search's password", value: []byte(searchPassword)}}
 	key := func(name string, p pair) {
@@ -438,7 +447,7 @@ func testCloudSecrets(t *testing.T, c *cloud) {
 	c.bench.mu.Lock()
 	search(t, planted, "what the commands printed", c.spoken.Bytes(), none)
 	c.bench.mu.Unlock()
-	for _, node := range cloudNodes() {
+	for _, node := range c.nodes {
 		m := c.machine(node)
 		search(t, planted, "the user data of "+node, m.instance.UserData, none)
 		unpacked := m.must(t, c.host, "cat", "/etc/cincbake/node.json") // what the user data hold, maybe compressed
