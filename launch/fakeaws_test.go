@@ -183,7 +183,7 @@ func TestOverTheWire(t *testing.T) {
 	broken := rollout
 	broken.Within = 500 * time.Millisecond
 	err = broken.Run(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "cincbake launch rollback api") {
+	if exit.CodeOf(err) != exit.TimedOut || !strings.Contains(err.Error(), "no machine got ready within 500ms") || !strings.Contains(err.Error(), "cincbake launch rollback api") || strings.Contains(err.Error(), "Cancelling") {
 		t.Errorf("a bad image: %v", err)
 	}
 	state, err := w.Read(t.Context())

@@ -111,9 +111,11 @@ func (r Rollout) refreshPool(ctx context.Context) error {
 	return nil
 }
 
-// follow waits until a refresh is over. When its first machine is in service, it looks at the whole cluster.
+// follow waits until a refresh is over, as long as it gets on: each machine has Within, besides the rest. When the first is in
+// service, it looks at the whole cluster.
 func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
 	var told int32 = -1
+	moved, patience := time.Now(), r.Within
 	looked := r.Agents == nil
 	first := *count32(100 / max(pool.Desired, 1))
 	within := r.Within*time.Duration(max(len(pool.Instances), 1)) + 2*r.rest()
@@ -133,8 +135,14 @@ func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
 			return "", fmt.Errorf("the refresh is %s at %d%%: %s", refresh.Status, done, reason)
 		}
 		if done != told {
-			told = done
+			told, moved = done, time.Now()
+			if done >= first {
+				patience = r.Within + r.rest() // which may begin now
+			}
 			r.Fleet.say(pool.Name, fmt.Sprintf("%d%% refreshed", done))
+		}
+		if time.Since(moved) > patience {
+			return "", exit.Errorf(exit.TimedOut, "no machine got ready within %v: the refresh is %s at %d%%: %s", patience, refresh.Status, done, reason)
 		}
 		if !looked && done >= first && done < 100 {
 			looked = true
@@ -150,11 +158,29 @@ func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
 	})
 }
 
-// stop ends a refresh that is under way. Machines that it replaced stay.
+// stop ends a refresh that is under way. Machines that it replaced stay. One that is not ready stays too, for somebody to look
+// at, and holds up the refresh's end until its hook gives it up (poolTimeout) or a Rollback does: that is not waited for.
 func (r Rollout) stop(ctx context.Context, group string) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.Within)
 	defer cancel()
-	return errors.Join(r.cancel(ctx, group), r.over(ctx, group))
+	if err := r.cancel(ctx, group); err != nil {
+		return err
+	}
+	state, err := r.Fleet.Read(ctx)
+	if err != nil {
+		return err
+	}
+	waits := false
+	for _, i := range state.Groups[group].Instances {
+		if i.coming() {
+			waits = true
+			r.Fleet.say(group, fmt.Sprintf("%s of version %d is not ready; it stays until its hook gives it up, or a rollback does", i.ID, i.Version))
+		}
+	}
+	if waits {
+		return nil
+	}
+	return r.over(ctx, group)
 }
 
 // cancel lets a refresh that is under way begin nothing more.
@@ -274,8 +300,8 @@ func (r Rollback) Run(ctx context.Context, steps []Step) error {
 }
 
 // giveUp ends what the pool launched of other versions and what did not get ready yet, and waits until no refresh is under
-// way. A machine that never gets ready holds up the end of a refresh until its hook gives it up (poolTimeout). The group
-// uses the earlier version by now, so that what it launches instead is of that.
+// way, which such a machine holds up (stop). The group uses the earlier version by now, so that what it launches instead is
+// of that.
 func (r Rollback) giveUp(ctx context.Context) error {
 	state, err := r.Fleet.Read(ctx)
 	if err != nil {
