@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,9 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/launch/iam"
 	"github.com/cincbake/cincbake/test/fakeaws"
+	"github.com/cincbake/cincbake/test/fakeaws/rights"
 )
 
 // shelf is a command line with a fake account and a folder of two images that were baked there as AMIs.
@@ -47,7 +50,18 @@ func newShelf(t *testing.T) *shelf {
 	} {
 		t.Setenv(name, value)
 	}
-	sdk, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("eu-west-1"))
+	// Whoever bakes and promotes is held to those roles' policies; who makes what was baked is not.
+	spec, err := cluster.Load(filepath.Join(s.examples, "managed-aws", "cluster.yaml"))
+	s.check(err)
+	resolved, err := spec.Resolve()
+	s.check(err)
+	frankfurt := *resolved // where images are copied to
+	frankfurt.Region = "eu-central-1"
+	caller := fakeaws.Caller{Key: "AKIAEXAMPLE", Policies: [][]byte{
+		rights.Policy(t, resolved, iam.Bake), rights.Policy(t, resolved, iam.Promote), rights.Policy(t, &frankfurt, iam.Promote),
+	}}
+	s.check(s.server.Limit(caller))
+	sdk, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("eu-west-1"), config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("AKIABUILDER", "secret", "")))
 	s.check(err)
 	client := awsec2.NewFromConfig(sdk)
 	public, err := client.DescribeImages(t.Context(), &awsec2.DescribeImagesInput{})
@@ -56,10 +70,11 @@ func newShelf(t *testing.T) *shelf {
 	s.check(err)
 	local, err := images.Open("images")
 	s.check(err)
+	ours := []types.Tag{{Key: aws.String(cluster.TagCluster), Value: aws.String("prod")}}
 	for n, entry := range []*images.Entry{&s.first, &s.two} {
 		made, err := client.CreateImage(t.Context(), &awsec2.CreateImageInput{
 			InstanceId: builder.Instances[0].InstanceId, Name: aws.String([]string{"one", "two"}[n]),
-			TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: []types.Tag{{Key: aws.String(cluster.TagCluster), Value: aws.String("prod")}}}},
+			TagSpecifications: []types.TagSpecification{{ResourceType: types.ResourceTypeImage, Tags: ours}, {ResourceType: types.ResourceTypeSnapshot, Tags: ours}},
 		})
 		s.check(err)
 		s.amis[n] = *made.ImageId

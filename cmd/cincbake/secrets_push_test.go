@@ -8,10 +8,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/launch/iam"
 	"github.com/cincbake/cincbake/secrets/awssm"
 	"github.com/cincbake/cincbake/secrets/store"
 	"github.com/cincbake/cincbake/test/fakeaws"
+	"github.com/cincbake/cincbake/test/fakeaws/rights"
 )
 
 func TestSecretsPush(t *testing.T) {
@@ -29,6 +32,15 @@ func TestSecretsPush(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
+	spec, err := cluster.Load("cluster.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	resolved, err := spec.Resolve()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rights.Limit(t, server, fakeaws.Caller{Key: "AKIAEXAMPLE"}, iam.Secrets, resolved)
 	mustRun(t, exit.Missing, "secrets", "push") // no bundle yet
 	mustRun(t, exit.Done, "secrets", "init")
 	bundle, err := store.Load("secrets.json")

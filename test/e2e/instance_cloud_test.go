@@ -229,7 +229,7 @@ func (c *cloud) Stop(id string) error { return c.machines.Stop(id) }
 // Restart starts a machine that bakes again.
 func (c *cloud) Restart(id string) error { return c.machines.Restart(id) }
 
-// Terminate takes a machine away, as pulling its plug does; its volume stays.
+// Terminate takes a machine away; its volume stays. AWS presses the power button first, and pulls the plug when that does not help.
 func (c *cloud) Terminate(id string) error {
 	c.mu.Lock()
 	m := c.all[id]
@@ -241,8 +241,13 @@ func (c *cloud) Terminate(id string) error {
 	c.mu.Lock()
 	delete(c.all, id)
 	c.mu.Unlock()
-	c.metadata.Remove(id)
-	return errors.Join(m.PowerOff(context.Background(), c.host), m.Remove())
+	defer c.metadata.Remove(id)
+	if err := m.Shutdown(context.Background(), c.host); err != nil {
+		if err := m.PowerOff(context.Background(), c.host); err != nil {
+			return err
+		}
+	}
+	return m.Remove()
 }
 
 // Capture keeps what an AMI is made of, for those that boot from it.
