@@ -51,6 +51,19 @@ func (s *searchService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serveSearch serves a search at a listener until that is closed, and returns the certificate of its authority.
 func serveSearch(t *testing.T, listener net.Listener, password string) (authority []byte) {
 	t.Helper()
+	authority, own := issue(t, listener.Addr().(*net.TCPAddr).IP)
+	server := &http.Server{
+		Handler: &searchService{password: password}, ReadHeaderTimeout: 10 * time.Second,
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{own}},
+	}
+	go func() { _ = server.ServeTLS(listener, "", "") }()
+	t.Cleanup(func() { _ = server.Close() })
+	return authority
+}
+
+// issue makes a certificate for what the account serves at an address, by an authority of its own, whose certificate is PEM.
+func issue(t *testing.T, host net.IP) (authority []byte, own tls.Certificate) {
+	t.Helper()
 	fail := func(err error) {
 		if err != nil {
 			t.Fatal(err)
@@ -61,12 +74,11 @@ func serveSearch(t *testing.T, listener net.Listener, password string) (authorit
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	fail(err)
 	root := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the search's authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the account's authority"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	rootText, err := x509.CreateCertificate(rand.Reader, root, root, authorityKey.Public(), authorityKey)
 	fail(err)
-	host := listener.Addr().(*net.TCPAddr).IP
 	leaf := &x509.Certificate{
 		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: host.String()}, NotBefore: root.NotBefore, NotAfter: root.NotAfter,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
@@ -74,11 +86,5 @@ func serveSearch(t *testing.T, listener net.Listener, password string) (authorit
 	}
 	leafText, err := x509.CreateCertificate(rand.Reader, leaf, root, key.Public(), authorityKey)
 	fail(err)
-	server := &http.Server{
-		Handler: &searchService{password: password}, ReadHeaderTimeout: 10 * time.Second,
-		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{{Certificate: [][]byte{leafText}, PrivateKey: key}}},
-	}
-	go func() { _ = server.ServeTLS(listener, "", "") }()
-	t.Cleanup(func() { _ = server.Close() })
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootText})
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: rootText}), tls.Certificate{Certificate: [][]byte{leafText}, PrivateKey: key}
 }

@@ -9,9 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-
 	"github.com/cincbake/cincbake/cluster"
 )
 
@@ -19,7 +16,7 @@ import (
 // replaced by the one command that people type, while clients write.
 func TestInstancesSelfHosted(t *testing.T) {
 	c := newCloud(t, "heartbeat-1", "postgres-1", "postgres-2", "opensearch-1", "opensearch-2", "opensearch-3", "api")
-	c.writeSpec(t, 2, c.ownSearch(t))
+	c.writeSpec(t, 2, ownDatabase, c.ownSearch)
 	c.tell(t, []chapter{
 		{"AMIs are baked, recorded and promoted", testCloudBake},
 		{"groups launch machines that get ready", testCloudLaunch},
@@ -29,18 +26,14 @@ func TestInstancesSelfHosted(t *testing.T) {
 	})
 }
 
-// ownSearch returns how a spec names a search of the cluster's own.
-func (c *cloud) ownSearch(t *testing.T) string {
+// ownSearch is one of the cluster's own.
+func (c *cloud) ownSearch(t *testing.T, subnets []string) string {
 	t.Helper()
-	subnets, err := c.ec2().DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var nodes []string
-	for _, subnet := range subnets.Subnets[:3] {
-		nodes = append(nodes, "{subnet: "+aws.ToString(subnet.SubnetId)+"}")
-	}
 	_, search := c.standins(t)
+	var nodes []string
+	for _, subnet := range subnets {
+		nodes = append(nodes, "{subnet: "+subnet+"}")
+	}
 	return fmt.Sprintf("opensearch: {version: 1.3.20, package: {file: %s}, instanceType: r6i.large, volume: {size: 8}, nodes: [%s]}", search, strings.Join(nodes, ", "))
 }
 

@@ -38,7 +38,7 @@ const searchPassword = "planted-password-of-the-search"
 // and say to their groups that they are ready. The database is the cluster's own, the search is the account's.
 func TestInstances(t *testing.T) {
 	c := newCloud(t, "heartbeat-1", "postgres-1", "postgres-2", "api")
-	c.writeSpec(t, 1, c.accountSearch(t))
+	c.writeSpec(t, 1, ownDatabase, c.accountSearch)
 	c.tell(t, []chapter{
 		{"AMIs are baked, recorded and promoted", testCloudBake},
 		{"groups launch machines that get ready", testCloudLaunch},
@@ -70,8 +70,8 @@ func (c *cloud) tell(t *testing.T, story []chapter) {
 	}
 }
 
-// accountSearch starts what stands for the account's search, and returns how a spec names it.
-func (c *cloud) accountSearch(t *testing.T) (search string) {
+// accountSearch is the account's, which it starts.
+func (c *cloud) accountSearch(t *testing.T, _ []string) string {
 	t.Helper()
 	listener := c.vpc.listen(t, net.JoinHostPort(vpcPrefix().Addr().String(), "0"))
 	if err := os.MkdirAll(c.dir, 0o755); err != nil {
@@ -82,9 +82,18 @@ func (c *cloud) accountSearch(t *testing.T) (search string) {
 	return fmt.Sprintf("opensearch: {external: {url: \"https://%s\", nodes: 1}}\ncaCertificates: [search.pem]", listener.Addr())
 }
 
-// writeSpec writes the cluster's file: a pool of so many API nodes at first, and a search. How many API nodes there may be is in
-// the database's settings too, and stays as it is.
-func (c *cloud) writeSpec(t *testing.T, pool int, search string) {
+// A tier is how a spec has it, in the account's subnets.
+type tier func(t *testing.T, subnets []string) string
+
+// ownDatabase is one of the cluster's own.
+func ownDatabase(_ *testing.T, subnets []string) string {
+	return fmt.Sprintf(`postgres: {version: 13, instanceType: m6i.large, volume: {size: 8}, nodes: [{subnet: %s}, {subnet: %s}]}
+heartbeat: {subnet: %s, instanceType: m6i.large}`, subnets[0], subnets[1], subnets[2])
+}
+
+// writeSpec writes the cluster's file: a pool of so many API nodes at first, and other tiers. How many API nodes there may be is
+// in the database's settings too, and stays as it is.
+func (c *cloud) writeSpec(t *testing.T, pool int, tiers ...tier) {
 	t.Helper()
 	subnets, err := c.ec2().DescribeSubnets(t.Context(), &ec2.DescribeSubnetsInput{})
 	if err != nil {
@@ -108,7 +117,13 @@ func (c *cloud) writeSpec(t *testing.T, pool int, search string) {
 	}
 	target := c.aws.AddTargetGroup(cloudRegion, fakeaws.TargetGroup{Name: cloudName})
 	c.balancer = newBalancer(t, c, target)
-	subnet := func(i int) string { return aws.ToString(subnets.Subnets[i].SubnetId) }
+	var places, others []string
+	for _, subnet := range subnets.Subnets[:3] {
+		places = append(places, aws.ToString(subnet.SubnetId))
+	}
+	for _, one := range tiers {
+		others = append(others, one(t, places))
+	}
 	c.write(t, "cluster.yaml", fmt.Sprintf(`apiVersion: cincbake/v1
 kind: Cluster
 name: %s
@@ -116,27 +131,21 @@ platform: aws
 region: %s
 domain: chef.example.com
 image: {os: debian-13}
-network: {prefix: %s, subnets: [%s, %s, %s]}
+network: {prefix: %s, subnets: [%s]}
 cinc:
   version: 15.10.91
   package: {file: %s}
 lb: nlb
 api: {min: %d, max: 4, instanceType: m6i.large}
-postgres:
-  version: 13
-  instanceType: m6i.large
-  volume: {size: 8}
-  nodes: [{subnet: %[4]s}, {subnet: %[5]s}]
-heartbeat: {subnet: %[6]s, instanceType: m6i.large}
-%[9]s
+%s
 secrets: {file: secrets.json}
 aws:
   bucket: records
   key: arn:aws:kms:eu-west-1:111122223333:key/0a1b2c3d-0000-4000-8000-00000000aaaa
-  instanceProfiles: {%[10]s}
-  securityGroups: {%[11]s}
-  targetGroups: [%[12]q]
-`, cloudName, cloudRegion, vpcPrefix().Masked(), subnet(0), subnet(1), subnet(2), cinc, pool, search, strings.Join(profiles, ", "), strings.Join(guards, ", "), target))
+  instanceProfiles: {%s}
+  securityGroups: {%s}
+  targetGroups: [%q]
+`, cloudName, cloudRegion, vpcPrefix().Masked(), strings.Join(places, ", "), cinc, pool, strings.Join(others, "\n"), strings.Join(profiles, ", "), strings.Join(guards, ", "), target))
 }
 
 // limit holds everybody to the policies that cincbake iam writes: each machine to its role's, and whoever runs commands to all
@@ -427,7 +436,7 @@ func testCloudSecrets(t *testing.T, c *cloud) {
 		Nodes                map[string]pair
 		Postgres, OpenSearch map[string]string
 	}](t, c.text(t, "secrets.json"))
-	planted := []plant{{name: "the search's password", value: []byte(searchPassword)}}
+	planted := []plant{{name: "the search's password", value: []byte(searchPassword)}, {name: "the database's password", value: []byte(databasePassword)}}
 	key := func(name string, p pair) {
 		lines := strings.Split(p.Key, "\n")
 		if len(lines) < 3 {
