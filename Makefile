@@ -113,7 +113,7 @@ amazon: build plugins ## Bake every role with Packer's amazon-ebs builder on ins
 	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 60m -run TestAmazonRoles ./test/e2e/...
 
 instances: build plugins ## Boot baked images as instances of a fake account, in three topologies: user data from IMDSv2, secrets, volumes, peers by tags, rollouts under load: half an hour
-	hack/packages.sh install integration
+	hack/packages.sh install
 	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 90m -run TestInstances ./test/e2e/...
 
 bench: ## Run the benchmarks

@@ -10,10 +10,8 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"os/user"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,53 +34,68 @@ func TestInstancesManaged(t *testing.T) {
 	})
 }
 
-// accountDatabase stands for RDS: a PostgreSQL of this host's that the account's network leads to, with TLS and passwords hashed
-// with md5.
+// accountDatabase stands for RDS: a PostgreSQL of a version that Cinc Server accepts, which the account's network leads to, with TLS
+// and passwords hashed with md5.
 type accountDatabase struct {
-	dir, bin string
-	port     string // on the host's loopback device
-	address  string // in the account's network
-	program  *exec.Cmd
-	log      bytes.Buffer
+	tree    string // the Debian that has it
+	dir     string // within that, PostgreSQL's own
+	port    string // on the host's loopback device
+	address string // in the account's network
+	program *exec.Cmd
+	log     bytes.Buffer // safe to read when the program has ended
 }
 
 // databasePassword is its owner's.
 const databasePassword = "planted-password-of-the-database"
 
-// newAccountDatabase starts a database.
+// newAccountDatabase starts a database. Its Debian is made once, and kept.
 func newAccountDatabase(t *testing.T, c *cloud) *accountDatabase {
 	t.Helper()
-	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
-	if err != nil || len(found) == 0 {
-		t.Fatal("no PostgreSQL here: apt-get install postgresql")
+	d := &accountDatabase{tree: filepath.Join(c.home, ".cache/tree-database")}
+	if _, err := os.Stat(d.tree); err != nil {
+		fresh, err := os.MkdirTemp(filepath.Dir(d.tree), "tree-database.") //nolint:usetesting // where it can be renamed from
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(fresh)
+		root := filepath.Join(fresh, "root")
+		for _, argv := range [][]string{
+			{"mmdebstrap", "--quiet", "--variant=apt", "--include=postgresql-13", "bullseye", root},
+			{"mv", root, d.tree},
+		} {
+			if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
+				t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
+			}
+		}
 	}
-	dir, err := os.MkdirTemp("", "cincbake-e2e-database-") //nolint:usetesting // t.TempDir is root's alone
+	made, err := d.within("mktemp", "--directory", "/var/lib/postgresql/e2e.XXXXXX").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	d.dir = strings.TrimSpace(string(made))
+	t.Cleanup(func() { _ = os.RemoveAll(filepath.Join(d.tree, d.dir)) })
 	free, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	at := free.Addr().String()
 	_ = free.Close()
-	d := &accountDatabase{dir: dir, bin: found[len(found)-1], address: c.vpc.forward(t, at)}
 	_, d.port, _ = net.SplitHostPort(at)
+	d.address = c.vpc.forward(t, at)
 	_, own := issue(t, vpcPrefix().Addr().AsSlice())
 	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for name, block := range map[string]*pem.Block{"own.pem": {Type: "CERTIFICATE", Bytes: own.Certificate[0]}, "own.key": {Type: "PRIVATE KEY", Bytes: key}} {
-		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
+		write := d.within("sh", "-c", "umask 077; cat > "+d.dir+"/"+name)
+		write.Stdin = bytes.NewReader(pem.EncodeToMemory(block))
+		if out, err := write.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
 		}
 	}
-	if out, err := exec.CommandContext(t.Context(), "chown", "--recursive", "postgres:postgres", dir).CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if out, err := d.command(t, "initdb", "--pgdata=data", "--auth-local=trust", "--auth-host=md5", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync").CombinedOutput(); err != nil {
+	initdb := d.within(postgresPrograms+"initdb", "--pgdata="+d.dir+"/data", "--auth-local=trust", "--auth-host=md5", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+	if out, err := initdb.CombinedOutput(); err != nil {
 		t.Fatalf("initdb: %v\n%s", err, out)
 	}
 	t.Cleanup(func() { d.stop(t) })
@@ -90,40 +103,41 @@ func newAccountDatabase(t *testing.T, c *cloud) *accountDatabase {
 	return d
 }
 
-// command runs one of PostgreSQL's programs as its user.
-func (d *accountDatabase) command(t *testing.T, name string, args ...string) *exec.Cmd {
-	t.Helper()
-	owner, err := user.Lookup("postgres")
-	if err != nil {
-		t.Fatal(err)
-	}
-	uid, _ := strconv.ParseUint(owner.Uid, 10, 32)
-	gid, _ := strconv.ParseUint(owner.Gid, 10, 32)
-	command := exec.Command(filepath.Join(d.bin, name), args...) //nolint:noctx // it ends with the suite
-	command.Dir = d.dir
-	command.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
+const postgresPrograms = "/usr/lib/postgresql/13/bin/"
+
+// within is a command in the database's Debian, by its user.
+func (d *accountDatabase) within(argv ...string) *exec.Cmd {
+	const enter = `mount --bind /dev "$TREE/dev" && mount -t proc proc "$TREE/proc" && exec chroot --userspec=postgres "$TREE" "$@"`
+	command := exec.Command("unshare", append([]string{"--mount", "--propagation", "private", "sh", "-c", enter, "sh"}, argv...)...) //nolint:noctx // what stays ends with the suite
+	command.Env = []string{"TREE=" + d.tree, "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8"}
 	return command
+}
+
+// administrator is psql, as PostgreSQL's superuser.
+func (d *accountDatabase) administrator(args ...string) *exec.Cmd {
+	return d.within(append([]string{"psql", "--host=" + d.dir, "--port=" + d.port, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "--dbname=template1"}, args...)...)
 }
 
 func (d *accountDatabase) start(t *testing.T) {
 	t.Helper()
-	args := []string{"-D", "data", "-k", d.dir, "-p", d.port}
+	argv := []string{postgresPrograms + "postgres", "-D", d.dir + "/data", "-k", d.dir, "-p", d.port}
 	for _, setting := range []string{
 		"listen_addresses=127.0.0.1", "ssl=on", "ssl_cert_file=" + d.dir + "/own.pem", "ssl_key_file=" + d.dir + "/own.key", "password_encryption=md5", "max_connections=600",
 	} {
-		args = append(args, "-c", setting)
+		argv = append(argv, "-c", setting)
 	}
-	d.program = d.command(t, "postgres", args...)
+	d.program = d.within(argv...)
 	d.program.Stdout, d.program.Stderr = &d.log, &d.log
 	if err := d.program.Start(); err != nil {
 		t.Fatal(err)
 	}
 	for limit := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
-		out, err := d.command(t, "psql", "--host="+d.dir, "--port="+d.port, "--no-psqlrc", "--command=select 1", "template1").CombinedOutput()
+		out, err := d.administrator("--command=select 1").CombinedOutput()
 		if err == nil {
 			return
 		}
 		if time.Now().After(limit) {
+			d.stop(t)
 			t.Fatalf("the account's database does not start: %v\n%s\n%s", err, out, d.log.String())
 		}
 	}
@@ -132,6 +146,9 @@ func (d *accountDatabase) start(t *testing.T) {
 // stop ends the database at once, with its clients' connections.
 func (d *accountDatabase) stop(t *testing.T) {
 	t.Helper()
+	if d.program == nil || d.program.ProcessState != nil {
+		return
+	}
 	if err := d.program.Process.Signal(syscall.SIGQUIT); err != nil {
 		t.Error(err)
 	}
@@ -156,7 +173,7 @@ func (d *accountDatabase) prepare(t *testing.T, c *cloud) {
 		t.Fatalf("the script does not ask for the password:\n%s", script)
 	}
 	script = strings.Replace(script, asks, "ALTER ROLE cinc_owner PASSWORD '"+databasePassword+"';", 1)
-	command := d.command(t, "psql", "--host="+d.dir, "--port="+d.port, "--no-psqlrc", "--set=ON_ERROR_STOP=1", "template1")
+	command := d.administrator()
 	command.Stdin = strings.NewReader(script)
 	if out, err := command.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
