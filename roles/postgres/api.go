@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,7 +21,11 @@ type API struct {
 	in   role.Inputs
 	node cluster.Node
 	url  string
+
+	between time.Duration // two questions; 0: a second
 }
+
+func (a API) pause() time.Duration { return cmp.Or(a.between, time.Second) }
 
 // APIOf returns the API of a node, spoken to as the machine of the inputs.
 func APIOf(in role.Inputs, node cluster.Node) API {
@@ -116,7 +121,26 @@ func (a API) Switchover(ctx context.Context, to string) (from, now string, err e
 	case from == to:
 		return from, to, nil
 	}
-	return from, to, a.call(ctx, http.MethodPost, "/switchover", map[string]string{"leader": from, "candidate": to}, nil)
+	for limit := time.Now().Add(candidatePatience); ; {
+		err = a.call(ctx, http.MethodPost, "/switchover", map[string]string{"leader": from, "candidate": to}, nil)
+		if !unheard(err) || time.Now().After(limit) {
+			return from, to, err
+		}
+		if err := role.Pause(ctx, a.pause()); err != nil {
+			return from, to, err
+		}
+	}
+}
+
+// candidatePatience is how long a synchronous standby may give Patroni no answer. Patroni asks it once, for two seconds; one that
+// had just joined, on a busy host, was not heard in a rollout though it streamed. Nothing has changed then, so it can be asked
+// again.
+const candidatePatience = 20 * time.Second
+
+// unheard tells whether Patroni's answer is that no candidate answered it (patroni/api.py, is_failover_possible).
+func unheard(err error) bool {
+	var said *answerError
+	return errors.As(err, &said) && said.status == http.StatusPreconditionFailed && strings.Contains(said.text, "no good candidates")
 }
 
 // Nudge makes the node's Patroni, if it is primary, look for a synchronous standby now: when there is a candidate and no
@@ -202,12 +226,23 @@ func (a API) call(ctx context.Context, method, path string, in, out any) error {
 	}
 	// GET /patroni answers 503 from a member that is not up, with the document all the same.
 	if response.StatusCode != http.StatusOK && (path != "/patroni" || !json.Valid(text)) {
-		return fmt.Errorf("patroni on %s: %s: %s", a.node.Name, path, strings.TrimSpace(response.Status+" "+firstLine(text)))
+		return &answerError{a.node.Name, path, response.StatusCode, strings.TrimSpace(response.Status + " " + firstLine(text))}
 	}
 	if out == nil {
 		return nil
 	}
 	return json.Unmarshal(text, out)
+}
+
+// answerError is an answer of Patroni's that says no.
+type answerError struct {
+	node, path string
+	status     int
+	text       string
+}
+
+func (e *answerError) Error() string {
+	return fmt.Sprintf("patroni on %s: %s: %s", e.node, e.path, e.text)
 }
 
 func firstLine(text []byte) string {

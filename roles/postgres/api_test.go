@@ -134,6 +134,44 @@ func TestSwitchover(t *testing.T) {
 	}
 }
 
+// A standby that gives Patroni no answer at first is asked for again. What else Patroni refuses, it refuses for good.
+func TestSwitchoverToALateStandby(t *testing.T) {
+	for name, test := range map[string]struct {
+		refusals []string
+		asked    int
+		fails    bool
+	}{
+		"late":  {[]string{"switchover is not possible: no good candidates have been found", "switchover is not possible: no good candidates have been found"}, 3, false},
+		"other": {[]string{"leader name does not match"}, 1, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			api, _ := fakePatroni(t, list(leads, stands))
+			asked := 0
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.Method == http.MethodGet {
+					_, _ = w.Write([]byte(list(leads, stands)))
+					return
+				}
+				if asked++; asked <= len(test.refusals) {
+					w.WriteHeader(http.StatusPreconditionFailed)
+					_, _ = w.Write([]byte(test.refusals[asked-1]))
+				}
+			}))
+			tls, err := api.in.Secrets.ServerTLS()
+			if err != nil {
+				t.Fatal(err)
+			}
+			server.TLS = tls
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			api.url, api.between = server.URL, time.Millisecond
+			if _, _, err := api.Switchover(t.Context(), ""); (err != nil) != test.fails || asked != test.asked {
+				t.Errorf("asked %d times, %v", asked, err)
+			}
+		})
+	}
+}
+
 // A number that Patroni keeps as one, and parameters that are nobody's here, make no difference.
 func TestParameters(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -218,6 +218,7 @@ func (m *cloudMachine) diagnosis(host machine.Host) string {
 		{"cloud-init", "status", "--long"},
 		{"networkctl", "--no-pager", "status", "ens5"},
 		{"journalctl", "--no-pager", "--lines=60", "--unit=cincbake-boot.service"},
+		{"journalctl", "--no-pager", "--lines=60", "--unit=patroni.service"},
 		{"tail", "--lines=40", "/var/log/cloud-init.log"},
 	} {
 		said, err := m.run(ctx, host, argv...)
