@@ -2,11 +2,8 @@ package explain_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,30 +13,8 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/explain"
+	"github.com/cincbake/cincbake/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run go test ./explain -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 // examples are every topology on every platform.
 func examples(t *testing.T) map[string]explain.Side {
@@ -96,7 +71,7 @@ func TestTextGolden(t *testing.T) {
 		for _, n := range side.Cluster.Nodes {
 			seen[n.Role] = true
 			if n.Slot <= 1 {
-				golden(t, name+"/"+n.Name+".txt", said(text(t, of(t, side.Cluster, n, explain.Assume{}))))
+				golden.Compare(t, name+"/"+n.Name+".txt", said(text(t, of(t, side.Cluster, n, explain.Assume{}))))
 			}
 		}
 	}

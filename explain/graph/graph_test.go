@@ -2,9 +2,6 @@ package graph_test
 
 import (
 	"bytes"
-	"flag"
-	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,30 +12,8 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/explain"
 	"github.com/cincbake/cincbake/explain/graph"
+	"github.com/cincbake/cincbake/internal/golden"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run go test ./explain/graph -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 // clusters are the examples of every topology on every platform.
 func clusters(t *testing.T) map[string]*cluster.Resolved {
@@ -85,7 +60,7 @@ func TestMermaidGolden(t *testing.T) {
 			if err := draw(t, r).Mermaid(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".mmd", b.String())
+			golden.Compare(t, name+".mmd", b.String())
 		})
 	}
 }

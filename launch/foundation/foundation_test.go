@@ -1,9 +1,6 @@
 package foundation_test
 
 import (
-	"flag"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -12,31 +9,9 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/launch/foundation"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run go test ./launch/foundation -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-}
 
 func example(t *testing.T, topology cluster.Topology) string {
 	t.Helper()
@@ -104,7 +79,7 @@ func templates(t *testing.T) map[string]string {
 
 func TestGolden(t *testing.T) {
 	for name, text := range templates(t) {
-		golden(t, name, text)
+		golden.Compare(t, name, text)
 	}
 }
 

@@ -62,22 +62,30 @@ type capture struct {
 // for the key, is made here.
 func debianTree(t *testing.T, home string) string {
 	t.Helper()
-	tree := filepath.Join(home, ".cache/tree-amazon")
+	return keptTree(t, home, "tree-amazon", func(root string) [][]string {
+		return [][]string{
+			{"mmdebstrap", "--quiet", "--variant=apt", "--include=ca-certificates,cloud-init,dbus,libpam-systemd,openssh-server,sudo,systemd-sysv", "trixie", root},
+			{"chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm,sudo", amazonUser},
+			{"chroot", root, "sh", "-c", "echo '" + amazonUser + " ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/90-cloud-init-users && chmod 0440 /etc/sudoers.d/90-cloud-init-users"},
+			{"chroot", root, "sh", "-c", "echo ip-172-31-0-10 > /etc/hostname && echo 127.0.0.1 localhost ip-172-31-0-10 > /etc/hosts"},
+		}
+	})
+}
+
+// keptTree makes a tree of files by commands, once, and returns where it is kept.
+func keptTree(t *testing.T, home, name string, commands func(root string) [][]string) string {
+	t.Helper()
+	tree := filepath.Join(home, ".cache", name)
 	if _, err := os.Stat(tree); err == nil {
 		return tree
 	}
-	fresh, err := os.MkdirTemp(filepath.Dir(tree), "tree-amazon.") //nolint:usetesting // where it can be renamed from
+	fresh, err := os.MkdirTemp(filepath.Dir(tree), name+".") //nolint:usetesting // where it can be renamed from
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer os.RemoveAll(fresh)
 	root := filepath.Join(fresh, "root")
-	for _, argv := range [][]string{
-		{"mmdebstrap", "--quiet", "--variant=apt", "--include=ca-certificates,cloud-init,dbus,libpam-systemd,openssh-server,sudo,systemd-sysv", "trixie", root},
-		{"chroot", root, "useradd", "--create-home", "--shell", "/bin/bash", "--groups", "adm,sudo", amazonUser},
-		{"chroot", root, "sh", "-c", "echo '" + amazonUser + " ALL=(ALL) NOPASSWD:ALL' > /etc/sudoers.d/90-cloud-init-users && chmod 0440 /etc/sudoers.d/90-cloud-init-users"},
-		{"chroot", root, "sh", "-c", "echo ip-172-31-0-10 > /etc/hostname && echo 127.0.0.1 localhost ip-172-31-0-10 > /etc/hosts"},
-	} {
+	for _, argv := range commands(root) {
 		if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
 			t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
 		}

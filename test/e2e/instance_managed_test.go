@@ -51,23 +51,9 @@ const databasePassword = "planted-password-of-the-database"
 // newAccountDatabase starts a database. Its Debian is made once, and kept.
 func newAccountDatabase(t *testing.T, c *cloud) *accountDatabase {
 	t.Helper()
-	d := &accountDatabase{tree: filepath.Join(c.home, ".cache/tree-database")}
-	if _, err := os.Stat(d.tree); err != nil {
-		fresh, err := os.MkdirTemp(filepath.Dir(d.tree), "tree-database.") //nolint:usetesting // where it can be renamed from
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer os.RemoveAll(fresh)
-		root := filepath.Join(fresh, "root")
-		for _, argv := range [][]string{
-			{"mmdebstrap", "--quiet", "--variant=apt", "--include=postgresql-13", "bullseye", root},
-			{"mv", root, d.tree},
-		} {
-			if out, err := exec.CommandContext(t.Context(), argv[0], argv[1:]...).CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v\n%s", strings.Join(argv, " "), err, out)
-			}
-		}
-	}
+	d := &accountDatabase{tree: keptTree(t, c.home, "tree-database", func(root string) [][]string {
+		return [][]string{{"mmdebstrap", "--quiet", "--variant=apt", "--include=postgresql-13", "bullseye", root}}
+	})}
 	made, err := d.within("mktemp", "--directory", "/var/lib/postgresql/e2e.XXXXXX").Output()
 	if err != nil {
 		t.Fatal(err)
