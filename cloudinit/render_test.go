@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +18,7 @@ import (
 	"github.com/cincbake/cincbake/cloudinit"
 	"github.com/cincbake/cincbake/cloudinit/schema"
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/secrets"
 )
 
@@ -28,7 +29,7 @@ func TestGoldenSeeds(t *testing.T) {
 			missing = slices.DeleteFunc(missing, func(role cluster.Role) bool { return role == node.Role })
 			seed := render(t, r, node)
 			for file, content := range files(seed) {
-				golden(t, filepath.Join(name, node.Name, file), content)
+				golden.Compare(t, path.Join("testdata/golden", name, node.Name, file), string(content))
 			}
 			if err := schema.Check(seed); err != nil {
 				t.Errorf("%s: cloud-init would not accept it:\n%v", node.Name, err)

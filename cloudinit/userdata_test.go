@@ -8,7 +8,7 @@ import (
 	"encoding/hex"
 	"io"
 	"math/rand/v2"
-	"path/filepath"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -19,6 +19,7 @@ import (
 	"github.com/cincbake/cincbake/cloudinit/schema"
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/golden"
 )
 
 func userData(tb testing.TB, r *cluster.Resolved, node cluster.Node) cloudinit.UserData {
@@ -47,7 +48,7 @@ func TestGoldenUserData(t *testing.T) {
 	for name, r := range inCloud() {
 		for _, node := range oneOfEach(r) {
 			u := userData(t, r, node)
-			golden(t, filepath.Join(name, node.Name, "user-data"), u.Text)
+			golden.Compare(t, path.Join("testdata/golden", name, node.Name, "user-data"), string(u.Text))
 			if err := schema.CheckUserData(u.Text); err != nil {
 				t.Errorf("%s: cloud-init would not accept it:\n%v", node.Name, err)
 			}
@@ -109,7 +110,7 @@ func TestUserDataReachesTheAgent(t *testing.T) {
 func TestPackedBytesAreStable(t *testing.T) {
 	r := onAWS(standalone())
 	sum := sha256.Sum256(userData(t, r, r.Nodes[0]).Data)
-	golden(t, "aws-standalone/standalone-1/sha256", []byte(hex.EncodeToString(sum[:])+"\n"))
+	golden.Compare(t, "testdata/golden/aws-standalone/standalone-1/sha256", hex.EncodeToString(sum[:])+"\n")
 }
 
 func TestBudget(t *testing.T) {

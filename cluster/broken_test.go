@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/cincbake/cincbake/internal/golden"
 )
 
 // TestBrokenSpecs holds every broken spec against the exact report that its author would read, and every rule against
@@ -39,7 +41,7 @@ func TestBrokenSpecs(t *testing.T) {
 					rows[row.From] = true
 				}
 			}
-			golden(t, base+".txt", problems.Error()+"\n")
+			golden.Compare(t, base+".txt", problems.Error()+"\n")
 		})
 	}
 	for _, row := range CompatTable() {

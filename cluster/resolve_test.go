@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/cincbake/cincbake/internal/golden"
 )
 
 // values compares the netip types by value, an absent list with an empty one, and leaves out what only a bake needs.
@@ -64,7 +66,7 @@ func TestExamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, filepath.Join("testdata/resolved", name+".json"), string(got)+"\n")
+			golden.Compare(t, filepath.Join("testdata/resolved", name+".json"), string(got)+"\n")
 			checkResolved(t, resolved)
 		})
 	}
@@ -89,7 +91,7 @@ func TestExampleIsTheOneInTheFolder(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, fmt.Sprintf("../examples/%s-%s/cluster.yaml", topology, platform), text)
+			golden.Compare(t, fmt.Sprintf("../examples/%s-%s/cluster.yaml", topology, platform), text)
 			if r := resolve(t, text); r.Topology() != topology || r.Platform != platform {
 				t.Errorf("the example of %s on %s is %s on %s", topology, platform, r.Topology(), r.Platform)
 			}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"gopkg.in/yaml.v3"
+
+	"github.com/cincbake/cincbake/internal/golden"
 )
 
 func compileSchema(t *testing.T) *jsonschema.Schema {
@@ -39,7 +41,7 @@ func TestSchemaFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	golden(t, "cluster.schema.json", string(text))
+	golden.Compare(t, "cluster.schema.json", string(text))
 }
 
 // TestSchemaTakesWhatLoadTakes: an editor must not mark what is right.

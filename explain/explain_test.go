@@ -71,7 +71,7 @@ func TestTextGolden(t *testing.T) {
 		for _, n := range side.Cluster.Nodes {
 			seen[n.Role] = true
 			if n.Slot <= 1 {
-				golden.Compare(t, name+"/"+n.Name+".txt", said(text(t, of(t, side.Cluster, n, explain.Assume{}))))
+				golden.Compare(t, "testdata/"+name+"/"+n.Name+".txt", said(text(t, of(t, side.Cluster, n, explain.Assume{}))))
 			}
 		}
 	}

@@ -2,9 +2,7 @@ package launch
 
 import (
 	"context"
-	"flag"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -17,27 +15,9 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/operate"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail")
-
-// golden compares got with the file at path. With -update it rewrites the file and fails.
-func golden(t *testing.T, path, got string) {
-	t.Helper()
-	want, err := os.ReadFile(path)
-	if err == nil && string(want) == got {
-		return
-	}
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("%s rewritten: look at the difference and run again without -update", path)
-		return
-	}
-	t.Errorf("%s differs (-want +got), run with -update to rewrite it:\n%s", path, cmp.Diff(string(want), got))
-}
 
 // section is what the examples leave to their users.
 const section = `
@@ -203,7 +183,7 @@ func TestGoldenPlans(t *testing.T) {
 			text += "== applied ==\n" + show()
 			a.promote(f.Cluster, 2)
 			text += "== new images ==\n" + show()
-			golden(t, filepath.Join("testdata", string(topology)+".plan"), text)
+			golden.Compare(t, filepath.Join("testdata", string(topology)+".plan"), text)
 		})
 	}
 }

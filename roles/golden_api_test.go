@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
@@ -123,8 +124,8 @@ func TestServerBootGolden(t *testing.T) {
 	for _, s := range servers() {
 		t.Run(s.topology+"/"+s.name, func(t *testing.T) {
 			plan := s.plan(t)
-			golden(t, "boot/"+s.topology+"/"+s.name+".steps", plan.Describe())
-			golden(t, "boot/"+s.topology+"/"+s.name+".files", files(t, plan))
+			golden.Compare(t, "testdata/boot/"+s.topology+"/"+s.name+".steps", plan.Describe())
+			golden.Compare(t, "testdata/boot/"+s.topology+"/"+s.name+".files", files(t, plan))
 			if diff := cmp.Diff(files(t, plan), files(t, s.plan(t))); diff != "" {
 				t.Errorf("two calls differ:\n%s", diff)
 			}
@@ -145,8 +146,8 @@ func TestServerBakeGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "bake/"+string(name)+".steps", plan.Describe())
-		golden(t, "bake/"+string(name)+".files", files(t, plan))
+		golden.Compare(t, "testdata/bake/"+string(name)+".steps", plan.Describe())
+		golden.Compare(t, "testdata/bake/"+string(name)+".files", files(t, plan))
 		for _, s := range plan {
 			if strings.Contains(s.Action.String(), "reconfigure") {
 				t.Errorf("%s is configured while it is baked", name)

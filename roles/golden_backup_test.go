@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/roles/postgres"
 	"github.com/cincbake/cincbake/secrets"
 	"github.com/cincbake/cincbake/step"
@@ -33,8 +34,8 @@ func TestBackupGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "boot/"+name+"/postgres-1.steps", plan.Describe())
-			golden(t, "boot/"+name+"/postgres-1.files", files(t, plan))
+			golden.Compare(t, "testdata/boot/"+name+"/postgres-1.steps", plan.Describe())
+			golden.Compare(t, "testdata/boot/"+name+"/postgres-1.files", files(t, plan))
 			for _, s := range plan {
 				if file, ok := s.Action.(step.File); ok && holdsSecret(string(file.Content)) && file.Mode&0o077 != 0 {
 					t.Errorf("%s holds a secret and has mode %04o", file.Path, file.Mode)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/roles/haproxy"
 	"github.com/cincbake/cincbake/roles/nftables"
@@ -132,8 +133,8 @@ func TestBootGoldenOfTiers(t *testing.T) {
 		for _, self := range s.cluster.NodesOf(cluster.RoleLB, cluster.RoleOpenSearch) {
 			t.Run(s.name+"/"+self.Name, func(t *testing.T) {
 				plan := bootOf(t, inputsOf(s.cluster, self))
-				golden(t, "tiers/"+s.name+"/"+self.Name+".steps", plan.Describe())
-				golden(t, "tiers/"+s.name+"/"+self.Name+".files", files(t, plan))
+				golden.Compare(t, "testdata/tiers/"+s.name+"/"+self.Name+".steps", plan.Describe())
+				golden.Compare(t, "testdata/tiers/"+s.name+"/"+self.Name+".files", files(t, plan))
 			})
 		}
 	}
@@ -163,8 +164,8 @@ func TestRouterGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, "tiers/"+s.name+"/router.steps", plan.Describe())
-			golden(t, "tiers/"+s.name+"/router.files", files(t, plan))
+			golden.Compare(t, "testdata/tiers/"+s.name+"/router.steps", plan.Describe())
+			golden.Compare(t, "testdata/tiers/"+s.name+"/router.files", files(t, plan))
 		})
 	}
 }
@@ -179,7 +180,7 @@ func TestFirewallGolden(t *testing.T) {
 			}
 			fmt.Fprintf(&b, "=== %s\n%s", self.Name, files(t, nftables.Boot(inputsOf(s.cluster, self))))
 		}
-		golden(t, "tiers/"+s.name+"/firewall", b.String())
+		golden.Compare(t, "testdata/tiers/"+s.name+"/firewall", b.String())
 	}
 }
 
@@ -200,8 +201,8 @@ func TestBakeGoldenOfTiers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, "bake/"+string(recipe.Role)+".steps", plan.Describe())
-		golden(t, "bake/"+string(recipe.Role)+".files", files(t, plan))
+		golden.Compare(t, "testdata/bake/"+string(recipe.Role)+".steps", plan.Describe())
+		golden.Compare(t, "testdata/bake/"+string(recipe.Role)+".files", files(t, plan))
 	}
 }
 

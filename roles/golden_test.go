@@ -2,49 +2,21 @@ package roles_test
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/roles"
 	"github.com/cincbake/cincbake/roles/etcd"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/secrets"
 	"github.com/cincbake/cincbake/step"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
-
-// golden compares text with a file under testdata.
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
-	if *update {
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run go test ./roles -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
-	if *update {
-		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
-	}
-}
 
 // topology is a cluster that the golden files show.
 type topology struct {
@@ -117,8 +89,8 @@ func TestBootGolden(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				golden(t, "boot/"+top.name+"/"+self.Name+".steps", plan.Describe())
-				golden(t, "boot/"+top.name+"/"+self.Name+".files", files(t, plan))
+				golden.Compare(t, "testdata/boot/"+top.name+"/"+self.Name+".steps", plan.Describe())
+				golden.Compare(t, "testdata/boot/"+top.name+"/"+self.Name+".files", files(t, plan))
 			})
 		}
 	}
@@ -168,8 +140,8 @@ func TestBakeGolden(t *testing.T) {
 		if recipe.PostgresVersion != 0 {
 			name += fmt.Sprint(recipe.PostgresVersion)
 		}
-		golden(t, "bake/"+name+".steps", plan.Describe())
-		golden(t, "bake/"+name+".files", files(t, plan))
+		golden.Compare(t, "testdata/bake/"+name+".steps", plan.Describe())
+		golden.Compare(t, "testdata/bake/"+name+".files", files(t, plan))
 	}
 }
 

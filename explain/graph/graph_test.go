@@ -60,7 +60,7 @@ func TestMermaidGolden(t *testing.T) {
 			if err := draw(t, r).Mermaid(&b); err != nil {
 				t.Fatal(err)
 			}
-			golden.Compare(t, name+".mmd", b.String())
+			golden.Compare(t, "testdata/"+name+".mmd", b.String())
 		})
 	}
 }

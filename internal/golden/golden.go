@@ -12,10 +12,15 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
 
-// Compare compares text with the file of that name, with slashes, under the package's testdata.
-func Compare(t *testing.T, name, got string) {
+// Compare compares text with a file, whose path has slashes and begins at the package's folder. With -update a file that
+// differs is rewritten, and the test fails: no run that wrote its own expectations counts as passed.
+func Compare(t *testing.T, path, got string) {
 	t.Helper()
-	path := filepath.Join("testdata", filepath.FromSlash(name))
+	path = filepath.FromSlash(path)
+	want, err := os.ReadFile(path)
+	if err == nil && string(want) == got {
+		return
+	}
 	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -24,12 +29,10 @@ func Compare(t *testing.T, name, got string) {
 			t.Fatal(err)
 		}
 		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
+		return
 	}
-	want, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatalf("%v (run this package's tests with -update)", err)
+		t.Fatalf("%v (run this package's tests with -update to write it)", err)
 	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
+	t.Errorf("%s differs (-want +got), run this package's tests with -update to rewrite it:\n%s", path, cmp.Diff(string(want), got))
 }

@@ -3,7 +3,6 @@ package drill_test
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,10 +12,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cincbake/cincbake/internal/golden"
 	"github.com/cincbake/cincbake/lab/drill"
 )
-
-var update = flag.Bool("update", false, "rewrite the golden files, and fail so that nobody forgets to read the difference")
 
 // outcome reads the fixed report of the tests.
 func outcome(t *testing.T) drill.Outcome {
@@ -32,24 +30,6 @@ func outcome(t *testing.T) drill.Outcome {
 		t.Fatal(err)
 	}
 	return o
-}
-
-func golden(t *testing.T, name, got string) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		t.Errorf("%s was rewritten: read the difference, then run the test without -update", path)
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatalf("%v (run go test ./lab/drill -update)", err)
-	}
-	if diff := cmp.Diff(string(want), got); diff != "" {
-		t.Errorf("%s (-want +got):\n%s", path, diff)
-	}
 }
 
 // A report is the same in all its forms, and each is golden. The JSON is read and written again, so it says everything.
@@ -70,7 +50,7 @@ func TestReportGolden(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		golden(t, name, string(text))
+		golden.Compare(t, "testdata/"+name, string(text))
 	}
 }
 

@@ -79,7 +79,7 @@ func templates(t *testing.T) map[string]string {
 
 func TestGolden(t *testing.T) {
 	for name, text := range templates(t) {
-		golden.Compare(t, name, text)
+		golden.Compare(t, "testdata/"+name, text)
 	}
 }
 

@@ -107,7 +107,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden.Compare(t, name+"/"+role.Name+".json", string(text))
+			golden.Compare(t, "testdata/"+name+"/"+role.Name+".json", string(text))
 		}
 	}
 }
