@@ -4,11 +4,15 @@ package e2e
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cincbake/cincbake/images/flock"
 )
 
 // watch is a writer that says when what was written so far satisfies a condition.
@@ -55,6 +59,47 @@ func mounts(t *testing.T, below string) []string {
 		}
 	}
 	return points
+}
+
+// bakery is where a bake has a folder to work in, and mounts the tree that it works on.
+const bakery = "/var/cache/cincbake/work"
+
+// left lists the folders that bakes left behind, as the next bake would find them: a bake that lives holds its folder's lock.
+// Some may live: what CI runs beside this suite bakes too.
+func left(t *testing.T) []string {
+	t.Helper()
+	sweep, err := flock.Exclusive(t.Context(), filepath.Join(bakery, ".lock"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, err := os.ReadDir(bakery)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var folders []string
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		folder := filepath.Join(bakery, e.Name())
+		lock, err := flock.Try(folder)
+		if errors.Is(err, flock.ErrHeld) || errors.Is(err, fs.ErrNotExist) {
+			continue // its bake lives, or ended just now
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(folder); err == nil { // a bake that ended between the two took it away
+			folders = append(folders, folder)
+		}
+		if err := lock.Release(); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := sweep.Release(); err != nil {
+		t.Error(err)
+	}
+	return folders
 }
 
 // names lists every path below a folder, but for logs and their folder.
