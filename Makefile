@@ -90,11 +90,11 @@ integration: agent ## Run the tests that need root and Debian's tools
 
 e2e: build plugins ## Bake every role, boot and break whole clusters: root on Debian, about half an hour
 	hack/packages.sh install
-	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 60m -skip "TestQEMU|TestElection|TestUpkeep|TestDurability|TestInstances|TestAmazonRoles" ./test/e2e/...
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 120m -skip "TestQEMU|TestElection|TestUpkeep|TestDurability|TestInstances|TestAmazonRoles" ./test/e2e/...
 
 e2e-qemu: build plugins ## Bake a role in a virtual machine and boot its disk, the processor emulated: about six minutes
 	hack/packages.sh install
-	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 40m -run TestQEMU ./test/e2e/...
+	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 120m -run TestQEMU ./test/e2e/...
 
 election: build plugins ## Let three API nodes start at once, over and over, and strike the one that makes the databases: half an hour
 	hack/packages.sh install

@@ -15,4 +15,5 @@ if [ ${#files[@]} -eq 0 ]; then
 fi
 mapfile -t packages < <(dirname "${files[@]}" | sort -u)
 tests=$(sed -nE 's/^func (Test[A-Z0-9]\w*)\(.*/\1/p' "${files[@]}" | grep -vx TestMain | sort -u | paste -sd'|')
-exec go test -tags integration -count=1 -run "^($tests)\$" "${packages[@]}"
+# The longest package takes eight minutes on a new machine, half again as much on a slow one: go test ends it after ten.
+exec go test -tags integration -count=1 -timeout 40m -run "^($tests)\$" "${packages[@]}"

@@ -64,7 +64,7 @@ install)
 	export DEBIAN_FRONTEND=noninteractive
 	# One unreachable third-party source must not stop the rest; what counts is whether the packages are there at the end.
 	apt-get -q update || echo "apt-get update was not complete; going on with what it got" >&2
-	apt-get -q install --yes --no-install-recommends "${wanted[@]}"
+	apt-get -q -o DPkg::Lock::Timeout=300 install --yes --no-install-recommends "${wanted[@]}"
 	;;
 *)
 	echo "usage: hack/packages.sh list|missing|install [integration]" >&2

@@ -157,7 +157,7 @@ func TestStatusFindsWhatWasAddedFromThePool(t *testing.T) {
 	if diff := cmp.Diff([]string{"api-1", "api-3", "postgres-1", "postgres-2", "heartbeat-1"}, names()); diff != "" {
 		t.Error(diff)
 	}
-	if took := time.Since(began); took > askDeadline/2 {
+	if took := time.Since(began); took > askDeadline*9/10 {
 		t.Errorf("addresses without a machine held it up for %v", took)
 	}
 
@@ -194,7 +194,7 @@ func TestStatusDoesNotWaitForASilentNode(t *testing.T) {
 		"postgres-1": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }),
 		"postgres-2": saying(ready(primary())),
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	all := c.Status(ctx)
 	if all[0].Error != "postgres-1 does not answer: context deadline exceeded" || !all[1].Answered() {
@@ -334,8 +334,8 @@ func TestWaitWhole(t *testing.T) {
 	}
 
 	asked.Store(-1000)
-	err := c.WaitWhole(t.Context(), 700*time.Millisecond)
-	want := "the cluster is not whole after 700ms:\npostgres-2 is waiting in phase join: heartbeat-1 does not answer"
+	err := c.WaitWhole(t.Context(), 3*time.Second)
+	want := "the cluster is not whole after 3s:\npostgres-2 is waiting in phase join: heartbeat-1 does not answer"
 	if err == nil || err.Error() != want || exit.CodeOf(err) != exit.TimedOut {
 		t.Errorf("got %v", err)
 	}

@@ -78,7 +78,7 @@ func TestDoormanRefuses(t *testing.T) {
 		"a person who left":    {stopped, newDoorman(listen, "chef.example.com", bundle), exit.Failed, "context canceled"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := row.d.await(row.ctx, 500*time.Millisecond)
+			err := row.d.await(row.ctx, 2*time.Second)
 			if exit.CodeOf(err) != row.code || !strings.Contains(err.Error(), row.reason) {
 				t.Errorf("%v: %v", exit.CodeOf(err), err)
 			}

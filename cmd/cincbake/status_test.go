@@ -59,8 +59,8 @@ func TestStatusLooks(t *testing.T) {
 		{"until whole", 3, never, func(l *statusLook) { l.within = time.Minute }, 1, 1, "", exit.Done},
 		{"watched until whole", 3, never, func(l *statusLook) { l.watch, l.within = true, time.Minute }, 3, 1, "", exit.Done},
 		{
-			"never whole", never, never, func(l *statusLook) { l.within = 50 * time.Millisecond },
-			1, 0, "the cluster is not whole after 50ms", exit.TimedOut,
+			"never whole", never, never, func(l *statusLook) { l.within = time.Second },
+			1, 0, "the cluster is not whole after 1s", exit.TimedOut,
 		},
 		{"stopped before it is whole", never, 2, func(l *statusLook) { l.within = time.Minute }, 0, 0, "context canceled", exit.Failed},
 	} {

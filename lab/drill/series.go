@@ -115,8 +115,17 @@ func (s Series) all(ctx context.Context, out *Outcome, began time.Time) error {
 	return nil
 }
 
+// hearing is how long the series asks who says nothing: between two strikes the cluster is whole, so its host is just busy.
+const hearing = 15 * time.Second
+
+// view is the cluster as its machines say it is now.
 func (s Series) view(ctx context.Context, turn int) view {
-	return view{s.Cluster, s.Site.Statuses(ctx), turn}
+	for limit := time.Now().Add(hearing); ; {
+		v := view{s.Cluster, s.Site.Statuses(ctx), turn}
+		if v.complete() || time.Now().After(limit) || pause(ctx, time.Second) != nil {
+			return v
+		}
+	}
 }
 
 // crew is the clients of one kind at work.
@@ -226,8 +235,10 @@ func (s Series) strike(ctx context.Context, strike Strike, turn int, search []st
 	}
 
 	kept := s.look(ctx, crews, span{from, time.Now()}, struck, &r)
-	if now := s.view(ctx, turn).searchClusters(); whole == nil && !slices.Equal(now, search) {
-		problem("the search nodes are in the clusters %q; before the first strike it was %q", now, search)
+	if whole == nil {
+		if now := s.view(ctx, turn).searchClusters(); !slices.Equal(now, search) {
+			problem("the search nodes are in the clusters %q; before the first strike it was %q", now, search)
+		}
 	}
 	if ctx.Err() != nil {
 		return r, kept, ctx.Err()

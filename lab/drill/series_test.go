@@ -64,10 +64,18 @@ type fakeSite struct {
 	heals    time.Duration
 	broken   error
 	rollouts int
+	unheard  int // how often nobody answers yet
 }
 
-func (s *fakeSite) Statuses(context.Context) map[string]cluster.Status { return s.statuses }
-func (s *fakeSite) Switchover(context.Context) error                   { return nil }
+func (s *fakeSite) Statuses(context.Context) map[string]cluster.Status {
+	if s.unheard > 0 {
+		s.unheard--
+		return nil
+	}
+	return s.statuses
+}
+
+func (s *fakeSite) Switchover(context.Context) error { return nil }
 func (s *fakeSite) Rollout(context.Context) error {
 	s.rollouts++
 	return nil
@@ -291,6 +299,21 @@ func TestSeriesLooksBack(t *testing.T) {
 			t.Errorf("%d lost later, %+v: %v", out.LostLater, out.Totals, err)
 		}
 	})
+}
+
+func TestSeriesAsksWhoSaysNothing(t *testing.T) {
+	power := Strike{Name: "power", Runs: 1, Blows: []Blow{{Do: actPowerOff, To: "primary"}}}
+	for unheard, skipped := range map[int]bool{5: false, 100: true} { // a busy host, and a cluster that is gone
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(power)
+			search := r.view(t.Context(), 0).searchClusters()
+			r.site.unheard = unheard
+			struck, _, err := r.strike(t.Context(), power, 0, search)
+			if err != nil || (struck.Skipped != "") != skipped {
+				t.Errorf("unheard %d times: skipped since %q: %v", unheard, struck.Skipped, err)
+			}
+		})
+	}
 }
 
 func TestSeriesStops(t *testing.T) {

@@ -30,6 +30,7 @@ func elevenNodes() (*cluster.Resolved, map[string]cluster.Status) {
 	quorum := &cluster.Quorum{Healthy: true, Leader: "postgres-2", Members: 3}
 	search := func() *cluster.Search { return &cluster.Search{Manager: "opensearch-2", ClusterUUID: "one"} }
 	return c, map[string]cluster.Status{
+		"api-1": {}, "api-2": {}, "api-3": {},
 		"lb-1":         {Balancer: &cluster.Balancer{}},
 		"lb-2":         {Balancer: &cluster.Balancer{HoldsVIP: true}},
 		"postgres-1":   {Database: &cluster.Database{Role: "sync_standby"}, Quorum: quorum},

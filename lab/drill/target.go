@@ -119,6 +119,11 @@ func (v view) search(manages bool) []string {
 	})
 }
 
+// complete tells whether every machine said what it is, and every search node in which cluster.
+func (v view) complete() bool {
+	return len(v.statuses) == len(v.cluster.Nodes) && !slices.Contains(v.searchClusters(), "")
+}
+
 // searchClusters returns the ids of the search clusters that the search nodes say they are in, each once, sorted; "" stands
 // for a node that is in none or does not say.
 func (v view) searchClusters() []string {

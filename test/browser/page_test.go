@@ -118,6 +118,7 @@ func browse(t *testing.T) (context.Context, *watcher) {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(chromium(t)), chromedp.UserDataDir(profile(t)),
+		chromedp.WSURLReadTimeout(time.Minute), // a browser that was installed just now, on a busy host
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun, chromedp.NoDefaultBrowserCheck,
 		chromedp.Flag("disable-background-networking", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("disable-sync", true), chromedp.Flag("proxy-server", "127.0.0.1:9"), chromedp.WindowSize(1280, 900),

@@ -159,10 +159,10 @@ func (a *amazonBench) log() string {
 // interrupted bakes until a condition holds, stops that as Ctrl-C does, and returns the exit code.
 func (a *amazonBench) interrupted(t *testing.T, when func(*amazonBench) bool, args ...string) int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute) //nolint:usetesting // it must end in good order
+	ctx, cancel := context.WithTimeout(context.Background(), 8*time.Minute) //nolint:usetesting // it must end in good order
 	defer cancel()
 	command := a.start(ctx, t, io.Discard, io.Discard, args...)
-	for limit := time.Now().Add(time.Minute); !when(a); time.Sleep(20 * time.Millisecond) {
+	for limit := time.Now().Add(5 * time.Minute); !when(a); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(limit) {
 			t.Errorf("the bake never came that far: %s", a.log())
 			break

@@ -35,7 +35,7 @@ func TestAmazonRoles(t *testing.T) {
 func TestAmazonPolicy(t *testing.T) {
 	a := newAmazonBench(t, amazonTree(t), "heartbeat")
 	a.machines.boot = true
-	a.adapt(t, 30)
+	a.adapt(t, 150)
 	a.limit(t)
 	if made := ask[[]image](t, a.bench, 10*time.Minute, a.args()...); len(made) != 1 {
 		t.Errorf("%d images were made", len(made))
@@ -60,7 +60,7 @@ func amazonTree(t *testing.T) string {
 func amazonBakes(t *testing.T, tree, role string) {
 	a := newAmazonBench(t, tree, role)
 	a.machines.boot = true
-	a.adapt(t, 30)
+	a.adapt(t, 150)
 	a.aws.Inject(fakeaws.Throttle("RunInstances", 2))
 	began := time.Now()
 	made := ask[[]image](t, a.bench, 20*time.Minute, a.args("--var", `ami_regions=["eu-central-1"]`)...)

@@ -39,7 +39,7 @@ func TestQEMU(t *testing.T) {
 
 	cloud := b.cloudImage(t, role)
 	began := time.Now()
-	b.must(t, 20*time.Minute, "bake", role, "--builder", "qemu", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images,
+	b.must(t, time.Hour, "bake", role, "--builder", "qemu", "--packer", filepath.Join(b.home, ".cache/tools/packer"), "--images", b.images,
 		"--var", "iso_url="+cloud, "--var", "iso_checksum=sha256:"+sumOf(t, cloud), "--var", "accelerator=tcg")
 	emulated := time.Since(began)
 	b.figure(t, "%s by the qemu builder, emulated: %.0f s", role, emulated.Seconds())

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,10 +17,13 @@ import (
 	"github.com/cincbake/cincbake/secrets/store"
 )
 
-// The longest that clients may be without an acknowledged write.
+// The longest that clients may be without an acknowledged write, on a host that is busy with other things: CI's emulates a
+// machine beside these. What a quiet one needs is in docs/failover.md, as medians. Nothing fails over in less than seven
+// seconds, so who waits for less has seen none.
 const (
-	worstFailover   = 26 * time.Second
-	worstSwitchover = 3 * time.Second
+	worstFailover   = 40 * time.Second
+	worstSwitchover = 8 * time.Second
+	noFailover      = 4 * time.Second
 )
 
 // drill runs a drill of the command, none of whose acknowledged writes may be lost.
@@ -63,7 +67,7 @@ func testPowerOff(t *testing.T, b *bench) {
 		t.Errorf("the old primary came back as %q, want a secondary", r.NodeRole)
 	}
 	limit(t, b.drill(t, "power-off", "--node", other(r.PrimaryAfter)), worstFailover)
-	limit(t, b.drill(t, "power-off", "--node", "heartbeat-1"), time.Second)
+	limit(t, b.drill(t, "power-off", "--node", "heartbeat-1"), noFailover)
 }
 
 func testSwitchover(t *testing.T, b *bench) {
@@ -133,8 +137,14 @@ func testTwoEmpty(t *testing.T, b *bench) {
 	for _, machine := range empty {
 		b.must(t, time.Minute, "lab", "replace", machine)
 	}
-	// Long enough for both to be through with everything that does not wait for others.
-	time.Sleep(25 * time.Second)
+	b.await(t, "both empty machines wait for "+kept, func(s status) bool {
+		return !slices.ContainsFunc(empty, func(machine string) bool {
+			n := s.of(t, machine)
+			return n.Status.Result != cluster.ResultWaiting || !strings.Contains(n.Status.Reason, kept)
+		})
+	})
+	// Long enough for both to do what they may not, now that they are through with everything that waits for nobody.
+	time.Sleep(15 * time.Second)
 	s := b.status(t)
 	for _, machine := range empty {
 		n := s.of(t, machine)

@@ -13,7 +13,7 @@ import (
 )
 
 // within is how long a machine may take: emulated, on a busy host.
-const within = 5 * time.Minute
+const within = 20 * time.Minute
 
 // Boot starts a machine on a layer over the disk that is larger than it, with a seed, in the network of the examples
 // (10.20.0.0/24), and waits until its console says something. It returns the layer, and how long the machine took. The

@@ -71,9 +71,16 @@ func fetch(ctx context.Context, work string) error {
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o600); err != nil {
 		return err
 	}
-	maven := command(ctx, "mvn", "--batch-mode", "--quiet", "--file", filepath.Join(work, "pom.xml"), "-Dout="+filepath.Join(work, "out"), "package")
-	if err := lastLines(maven.CombinedOutput()); err != nil {
-		return fmt.Errorf("mvn: %w", err)
+	maven := func() error {
+		return lastLines(command(ctx, "mvn", "--batch-mode", "--quiet", "--update-snapshots", "--file", filepath.Join(work, "pom.xml"),
+			"-Dout="+filepath.Join(work, "out"), "package").CombinedOutput())
+	}
+	if err := maven(); err != nil {
+		// Maven keeps what it has got, and asks a repository that was busy only once.
+		fmt.Fprintf(os.Stderr, "mvn: %v\ntrying once more\n", err)
+		if err := maven(); err != nil {
+			return fmt.Errorf("mvn: %w", err)
+		}
 	}
 	server := filepath.Join(work, "out", "opensearch-"+version)
 	module := filepath.Join(server, "modules", "reindex")
