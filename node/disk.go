@@ -22,6 +22,7 @@ const ownerFile = role.DataDir + "/cincbake.json"
 
 type diskOwner struct {
 	Cluster string `json:"cluster"`
+	ID      string `json:"id,omitempty"` // see secrets.Scoped.ClusterID; empty: the cluster has none, or had none then
 	Node    string `json:"node"`
 }
 
@@ -139,19 +140,16 @@ func blankOrMissing(ctx context.Context, host step.Host, device string) (content
 // claim writes down whose the data directory is, or refuses somebody else's.
 func claim(host step.Host, m Machine) error {
 	want := diskOwner{Cluster: m.Document.Cluster.Name, Node: m.Self.Name}
+	var err error
+	if want.ID, err = m.Secrets.ClusterID(); err != nil {
+		return err
+	}
 	entry, err := host.Read(ownerFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := unclaimed(host); err != nil {
 			return err
 		}
-		text, err := json.Marshal(want)
-		if err != nil {
-			return err
-		}
-		if err := host.Put(role.DataDir, step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
-			return err
-		}
-		return host.Put(ownerFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root", Content: append(text, '\n')})
+		return want.write(host)
 	}
 	if err != nil {
 		return err
@@ -163,13 +161,32 @@ func claim(host step.Host, m Machine) error {
 			Hint:   "attach " + want.Node + "'s own disk, or an empty one",
 		}
 	}
-	if have != want {
+	switch {
+	case have.Cluster != want.Cluster || have.Node != want.Node:
 		return &role.Refusal{
 			Reason: fmt.Sprintf("the data disk is %s's of cluster %s", have.Node, have.Cluster),
 			Hint:   "attach " + want.Node + "'s own disk, or an empty one",
 		}
+	case want.ID == "" || have.ID == want.ID:
+		return nil
+	case have.ID == "": // claimed before there were ids
+		return want.write(host)
 	}
-	return nil
+	return &role.Refusal{
+		Reason: fmt.Sprintf("the data disk is %s's of another cluster called %s, which had other secrets (%s, this one is %s)", have.Node, have.Cluster, have.ID, want.ID),
+		Hint:   "attach an empty disk, or launch the machine with the secrets that the disk's cluster was made with",
+	}
+}
+
+func (o diskOwner) write(files step.Files) error {
+	text, err := json.Marshal(o)
+	if err != nil {
+		return err
+	}
+	if err := files.Put(role.DataDir, step.Entry{Kind: step.KindDir, Mode: 0o755, Owner: "root", Group: "root"}); err != nil {
+		return err
+	}
+	return files.Put(ownerFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root", Content: append(text, '\n')})
 }
 
 // unclaimed refuses a data directory that holds something and does not say whose it is: the file that says so is the first

@@ -215,26 +215,56 @@ func TestDataDisk(t *testing.T) {
 	}
 }
 
+// A disk is the machine's own by its name, its cluster's name, and the id that tells clusters of that name apart, which is taken up
+// once by a disk from before there were ids, and not asked for by secrets from then.
 func TestClaim(t *testing.T) {
 	host, _, _ := seeded(t, "postgres-1")
 	machine, err := Load(host)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for range 2 { // the first claims, the second finds its own
-		if err := claim(host, machine); err != nil {
-			t.Fatal(err)
-		}
+	id, err := machine.Secrets.ClusterID()
+	if err != nil || id == "" {
+		t.Fatalf("the id is %q, %v", id, err)
 	}
-	for name, owner := range map[string]diskOwner{
-		"another node's":    {Cluster: "test", Node: "postgres-2"},
-		"another cluster's": {Cluster: "prod", Node: "postgres-1"},
+	without := machine
+	without.Secrets.CA = ""
+	own := diskOwner{Cluster: "test", ID: id, Node: "postgres-1"}
+	for _, test := range []struct {
+		name    string
+		machine Machine
+		have    diskOwner // zero: nobody's
+		want    diskOwner // afterwards; zero: it is refused
+	}{
+		{"nobody's", machine, diskOwner{}, own},
+		{"its own", machine, own, own},
+		{"its own, from before there were ids", machine, diskOwner{Cluster: "test", Node: "postgres-1"}, own},
+		{"its own, and its secrets have no id", without, own, own},
+		{"nobody's, and its secrets have no id", without, diskOwner{}, diskOwner{Cluster: "test", Node: "postgres-1"}},
+		{"another node's", machine, diskOwner{Cluster: "test", ID: id, Node: "postgres-2"}, diskOwner{}},
+		{"another cluster's", machine, diskOwner{Cluster: "prod", Node: "postgres-1"}, diskOwner{}},
+		{"another cluster's of the same name", machine, diskOwner{Cluster: "test", ID: "OTHER", Node: "postgres-1"}, diskOwner{}},
 	} {
-		put(t, host, ownerFile, owner)
-		var refusal *role.Refusal
-		if err := claim(host, machine); !errors.As(err, &refusal) {
-			t.Errorf("%s disk: %v, want a refusal", name, err)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			host := step.NewRecorder()
+			if test.have != (diskOwner{}) {
+				put(t, host, ownerFile, test.have)
+			}
+			err := claim(host, test.machine)
+			var refusal *role.Refusal
+			if test.want == (diskOwner{}) {
+				if !errors.As(err, &refusal) || refusal.Hint == "" {
+					t.Errorf("%v, want a refusal", err)
+				}
+				test.want = test.have
+			} else if err != nil {
+				t.Error(err)
+			}
+			var got diskOwner
+			if err := json.Unmarshal(host.Entries[ownerFile].Content, &got); err != nil || got != test.want {
+				t.Errorf("afterwards it is %+v, %v; want %+v", got, err, test.want)
+			}
+		})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/etcd"
@@ -36,6 +37,9 @@ func (e *endpoint) rescueOpenSearch(r *http.Request) (any, error) {
 		func(ctx context.Context) error { return opensearch.OrderRescue(ctx, e.host, e.in) },
 	})
 }
+
+// rescueDeadline bounds the order and the start of the boot that carries it out, without the boot itself.
+const rescueDeadline = 20 * time.Second
 
 // rescue orders this machine's data to become the whole cluster. It is safe only when nobody else can still hold the
 // majority, so every other member must have answered that it is empty.
@@ -72,11 +76,14 @@ func (e *endpoint) rescue(r *http.Request, what rescuable) (any, error) {
 			}
 		}
 	}
-	if err := what.order(r.Context()); err != nil {
+	// What is safe now may not be later: the boot follows the order at once, also when nobody waits for the answer any more.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), rescueDeadline)
+	defer cancel()
+	if err := what.order(ctx); err != nil {
 		return nil, err
 	}
-	if _, err := e.host.Run(r.Context(), step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
-		return nil, err
+	if _, err := e.host.Run(ctx, step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
+		return nil, fmt.Errorf("it is ordered, but %s could not be started again; ask again: %w", role.UnitBoot, err)
 	}
 	return map[string]string{"node": e.machine.Self.Name, "ordered": what.data + " on this machine becomes the cluster; the others join it by themselves"}, nil
 }

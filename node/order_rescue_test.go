@@ -55,3 +55,48 @@ func TestRescueIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// deadlines is a host on which everything is run before some time, and by somebody who is still there.
+type deadlines struct {
+	*step.Recorder
+	t *testing.T
+}
+
+func (d deadlines) Run(ctx context.Context, c step.Command) (step.Output, error) {
+	if _, limited := ctx.Deadline(); ctx.Err() != nil || !limited {
+		d.t.Errorf("%v is run until %v, limited: %v", c.Argv, ctx.Err(), limited)
+	}
+	return d.Recorder.Run(ctx, c)
+}
+
+// A rescue that is ordered is also begun, though the operator's connection is cut: some other day it would not be safe.
+func TestRescueDoesNotEndWithTheConnection(t *testing.T) {
+	host, _, _ := seeded(t, "postgres-1")
+	machine, err := Load(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := etcd.Home.Prepare(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.Formation = cluster.FormationFormed
+	if err := etcd.Home.Write(host, record); err != nil {
+		t.Fatal(err)
+	}
+	e := &endpoint{host: deadlines{host, t}, machine: machine, in: machine.inputs(cluster.Facts{})}
+	alone := *e.in.Cluster
+	alone.Nodes = []cluster.Node{machine.Self} // so that no peer must answer
+	e.in.Cluster = &alone
+	ctx, cut := context.WithCancel(t.Context())
+	ordered := false
+	what := rescuable{[]cluster.Role{cluster.RolePostgres}, "it", "it", func(ctx context.Context) error {
+		ordered = ctx.Err() == nil
+		cut()
+		return nil
+	}}
+	_, err = e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
+	if err != nil || !ordered || len(host.Ran) != 1 || strings.Join(host.Ran[0].Argv, " ") != "systemctl restart --no-block cincbake-boot.service" {
+		t.Errorf("ordered: %v; ran %v; %v", ordered, host.Ran, err)
+	}
+}

@@ -20,7 +20,7 @@ func (e *endpoint) steer(ctx context.Context) {
 	repeat(ctx, 10*time.Second, func() error { return e.yieldLeadership(ctx) })
 }
 
-// yieldLeadership hands etcd's leadership to the heartbeat whenever this database node has it. When primary and etcd
+// yieldLeadership hands etcd's leadership to the heartbeat whenever this database node has it and the heartbeat lives. When primary and etcd
 // leader die in one machine, etcd's new leader prolongs the primary's lease from the beginning, and failover takes that
 // much longer.
 func (e *endpoint) yieldLeadership(ctx context.Context) error {
@@ -32,7 +32,7 @@ func (e *endpoint) yieldLeadership(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return etcd.Yield(ctx, local, witness[0].Name)
+	return etcd.Yield(ctx, local, witness[0].Name, func(m etcd.Member) (etcd.Client, error) { return etcd.ClientOf(m, e.in.Secrets) })
 }
 
 // repeat tries again and again, about as often as asked, until the context ends.

@@ -1,6 +1,7 @@
 package secrets
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -34,7 +35,7 @@ const remedy = "run cincbake secrets init again, it adds what is missing and kee
 
 // NewBundle makes the secrets of a cluster with nothing but a CA in them.
 func NewBundle(r *cluster.Resolved, now time.Time) (*Bundle, error) {
-	ca, err := newAuthority(r.Name, now)
+	ca, err := newAuthority(r.Name, rand.Text(), now)
 	if err != nil {
 		return nil, err
 	}

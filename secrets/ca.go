@@ -59,7 +59,11 @@ func (b *Bundle) RotateCA(r *cluster.Resolved, proceed bool, now time.Time) (nex
 	case stage == CASteady && proceed:
 		return "", exit.Errorf(exit.Invalid, "no replacement of the CA is under way: leave out --continue to begin one")
 	case stage == CASteady:
-		ca, err := newAuthority(b.Cluster, now)
+		present, err := b.CA.X509()
+		if err != nil {
+			return "", err
+		}
+		ca, err := newAuthority(b.Cluster, present.Subject.SerialNumber, now)
 		if err != nil {
 			return "", err
 		}

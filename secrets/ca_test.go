@@ -49,8 +49,11 @@ func TestRotateCANeverCutsTheClusterApart(t *testing.T) {
 		keep()
 	}
 	var stages []CAStage
-	for _, s := range steps {
+	for i, s := range steps {
 		stages = append(stages, s.bundle.CAStage())
+		if id, want := clusterID(t, s.serving), clusterID(t, steps[0].dialing); id != want || id == "" {
+			t.Errorf("step %d: the cluster's id is %q, and was %q", i, id, want)
+		}
 	}
 	if diff := cmp.Diff([]CAStage{CASteady, CAIntroduced, CASwitched, CASteady}, stages); diff != "" {
 		t.Fatalf("(-want +got):\n%s", diff)
@@ -151,4 +154,39 @@ func TestSwitchedCASignsAnew(t *testing.T) {
 	if _, kept := b.Nodes["lb-1"]; kept {
 		t.Error("a certificate of a CA that is gone was kept")
 	}
+}
+
+// Clusters of one name have different ids; a CA from before there were ids, and its successor, have none.
+func TestClusterID(t *testing.T) {
+	r := testCluster()
+	another, err := Generate(r, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := scopeOf(t, testBundle(t), r.Nodes[0]), scopeOf(t, another, r.Nodes[0])
+	if clusterID(t, first) == clusterID(t, second) {
+		t.Error("two clusters of one name have the same id")
+	}
+	if another.CA, err = newAuthority("prod", "", now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := another.RotateCA(r, false, now); err != nil {
+		t.Fatal(err)
+	}
+	if id := clusterID(t, scopeOf(t, another, r.Nodes[0])); id != "" {
+		t.Errorf("a bundle without an id gave %q", id)
+	}
+	broken := Scoped{CA: "-----BEGIN CERTIFICATE-----\nRkFLRQ==\n-----END CERTIFICATE-----\n"}
+	if id, err := broken.ClusterID(); err == nil {
+		t.Errorf("a CA that is none gave %q", id)
+	}
+}
+
+func clusterID(t *testing.T, s Scoped) string {
+	t.Helper()
+	id, err := s.ClusterID()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return id
 }

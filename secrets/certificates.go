@@ -75,10 +75,11 @@ func (b *Bundle) signed(certificate *x509.Certificate) bool {
 	return false
 }
 
-// newAuthority makes a CA that signs leaves and nothing else.
-func newAuthority(name string, now time.Time) (KeyPair, error) {
+// newAuthority makes a CA that signs leaves and nothing else. Its subject's serial number tells the clusters of one name apart
+// (which is what X.520 has it for): every CA of a cluster has the same, see ClusterID.
+func newAuthority(name, id string, now time.Time) (KeyPair, error) {
 	return issue(&x509.Certificate{
-		Subject:               pkix.Name{CommonName: "cincbake CA", Organization: []string{name}},
+		Subject:               pkix.Name{CommonName: "cincbake CA", Organization: []string{name}, SerialNumber: id},
 		NotBefore:             now.Add(-backdate),
 		NotAfter:              now.Add(CALifetime),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,

@@ -20,7 +20,7 @@ import (
 // issued returns a certificate of a public authority for a name, valid for 90 days from begin on.
 func issued(t *testing.T, domain string, begin time.Time) *KeyPair {
 	t.Helper()
-	pair, err := newAuthority("Somebody Else", begin)
+	pair, err := newAuthority("Somebody Else", "", begin)
 	if err != nil {
 		t.Fatal(err)
 	}

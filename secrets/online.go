@@ -130,6 +130,21 @@ func authorities(text string) []string {
 	}
 }
 
+// ClusterID tells clusters of one name apart whose secrets were made anew. It is the same for all machines of a cluster and stays
+// through every rotation; empty for secrets from before there was one.
+func (s Scoped) ClusterID() (string, error) {
+	for _, der := range authorities(s.CA) {
+		ca, err := x509.ParseCertificate([]byte(der))
+		if err != nil {
+			return "", fmt.Errorf("CA: %w", err)
+		}
+		if id := ca.Subject.SerialNumber; id != "" {
+			return id, nil
+		}
+	}
+	return "", nil
+}
+
 // LastingDigest identifies the part of the machine's secrets that what is on data disks and in backups depends on. It stays
 // when certificates are renewed, or logins to somewhere else.
 func (s Scoped) LastingDigest() (string, error) {

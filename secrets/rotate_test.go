@@ -16,7 +16,7 @@ import (
 func full(t *testing.T) *Bundle {
 	t.Helper()
 	b := generate(t, selfHosted)
-	ca, err := newAuthority("prod", now)
+	ca, err := newAuthority("prod", "", now)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,7 +11,8 @@ import (
 
 // View is what an API node sees before it configures Cinc Server.
 type View struct {
-	// Configured tells that this machine's last reconfigure succeeded and read the same as one would read now.
+	// Configured tells that this machine's last reconfigure succeeded and read the same as one would read now. What follows a
+	// reconfigure, such as an upgrade, may be left to do all the same.
 	Configured bool
 	// Version is the image's Cinc Server.
 	Version string
@@ -21,7 +22,7 @@ type View struct {
 
 // The rows of the join table, by name.
 const (
-	RowConfigured   = "configured"     // nothing is new
+	RowConfigured   = "configured"     // nothing is new, and nothing was left half-done
 	RowLost         = "databases-lost" // they were made, and are gone
 	RowBootstrap    = "bootstrap"      // nothing was ever made
 	RowRecover      = "recover"        // half-made, and provably without an organization
@@ -43,7 +44,7 @@ func Decide(v View) role.Decision {
 	c := v.Contents
 	made := len(c.Databases) > 0
 	switch {
-	case c.OurKey && v.Configured:
+	case c.OurKey && v.Configured && c.Ledger.Made && !newer(v.Version, c.Ledger.Version):
 		return proceed(RowConfigured, "Cinc Server is configured, and nothing that it reads is new", role.APIStart{Settled: true})
 	case c.OurKey && !c.Ledger.Made:
 		return proceed(RowFinish, "the databases are made; who made them did not come to the end", role.APIStart{Finish: true})

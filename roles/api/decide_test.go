@@ -28,7 +28,19 @@ func TestDecide(t *testing.T) {
 		{"made to the end", false, "", whole, RowJoin, role.Proceed, role.APIStart{}},
 		{"made to the end, and this machine knows", true, "", whole, RowConfigured, role.Proceed, role.APIStart{Settled: true}},
 		{"made by an older release", false, "15.10.125", whole, RowUpgrade, role.Proceed, role.APIStart{Upgrade: true}},
+		{
+			"made by an older release, and the upgrade broke off after the reconfigure", true, "15.10.125", whole,
+			RowUpgrade, role.Proceed,
+			role.APIStart{Upgrade: true},
+		},
 		{"made by a newer release", false, "15.10.83", whole, RowJoin, role.Proceed, role.APIStart{}},
+		{"upgraded by another machine since, and this machine knows its own", true, "15.10.83", whole, RowConfigured, role.Proceed, role.APIStart{Settled: true}},
+		{
+			"the bootstrap broke off when this machine was configured, before it was written down that the databases are made", true, "",
+			cinc.Contents{Databases: all, Superuser: true, OurKey: true, Ledger: begun},
+			RowFinish, role.Proceed,
+			role.APIStart{Finish: true},
+		},
 		{
 			"the key is handed over, the rest is not done", false, "",
 			cinc.Contents{Databases: all, Superuser: true, OurKey: true, OtherKeys: []string{"default"}, Ledger: begun},

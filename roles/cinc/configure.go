@@ -114,7 +114,11 @@ func (s stamp) Apply(ctx context.Context, run *step.Run) error {
 
 func (stamp) String() string { return "write " + stampFile }
 
-// upgrade lets a newer Cinc Server bring its data up to its own layout. It leaves the services down.
+// startDeadline bounds the start of Cinc Server's services after an upgrade.
+const startDeadline = 2 * time.Minute
+
+// upgrade lets a newer Cinc Server bring its data up to its own layout. That leaves the services down, also when it fails or is
+// killed because the lock was lost. Their supervisor runs all the while, so nothing else would start them again.
 type upgrade struct{}
 
 var _ step.Action = upgrade{}
@@ -122,10 +126,17 @@ var _ step.Action = upgrade{}
 func (upgrade) Check(context.Context, *step.Run) (bool, error) { return false, nil }
 
 func (upgrade) Apply(ctx context.Context, run *step.Run) error {
-	for _, verb := range []string{"upgrade", "start"} {
-		if out, err := runApart(ctx, run, verb); err != nil {
-			return explain(string(out.Stdout)+string(out.Stderr), err)
-		}
+	failed := control(ctx, run, "upgrade")
+	starting, cancel := context.WithTimeout(context.WithoutCancel(ctx), startDeadline)
+	defer cancel()
+	return errors.Join(failed, control(starting, run, "start"))
+}
+
+// control runs the control program apart, and says what a failure means.
+func control(ctx context.Context, run *step.Run, verb string) error {
+	out, err := runApart(ctx, run, verb)
+	if err != nil {
+		return explain(string(out.Stdout)+string(out.Stderr), err)
 	}
 	return nil
 }

@@ -30,6 +30,14 @@ func NewClient(n cluster.Node, s secrets.Scoped) (Client, error) {
 	return newClient(fmt.Sprintf("https://%s:%d", n.Address, cluster.PortEtcdClient), n.Name, s)
 }
 
+// ClientOf returns a client of a member of the quorum, at the address that it advertises.
+func ClientOf(m Member, s secrets.Scoped) (Client, error) {
+	if len(m.ClientURLs) == 0 {
+		return Client{}, fmt.Errorf("etcd's member %s never started", m.ID)
+	}
+	return newClient(m.ClientURLs[0], m.Name, s)
+}
+
 func newClient(url, name string, s secrets.Scoped) (Client, error) {
 	tls, err := s.ClientTLS()
 	if err != nil {
@@ -240,8 +248,12 @@ func decimalID(hex string) (string, error) {
 	return strconv.FormatUint(number, 10), nil
 }
 
-// Yield makes the member called to the leader, if the local member is the leader now.
-func Yield(ctx context.Context, local Client, to string) error {
+// followTimeout bounds the question whether a member follows. One that would be a leader worth having answers in milliseconds.
+const followTimeout = 500 * time.Millisecond
+
+// Yield makes the member called to the leader, if the local member is the leader now and that one is seen to follow it. While a
+// transfer is under way a leader takes no writes, and to a member that is off or stands still it is so for a whole election.
+func Yield(ctx context.Context, local Client, to string, reach func(Member) (Client, error)) error {
 	status, err := local.Status(ctx)
 	if err != nil || status.Leader != status.MemberID {
 		return err
@@ -251,9 +263,28 @@ func Yield(ctx context.Context, local Client, to string) error {
 		return err
 	}
 	for _, m := range quorum.Members {
-		if m.Name == to {
-			return local.Transfer(ctx, m.ID)
+		if m.Name != to {
+			continue
 		}
+		heir, err := reach(m)
+		if err != nil {
+			return err
+		}
+		if err := heir.follows(ctx, m.ID, status.Leader); err != nil {
+			return err
+		}
+		return local.Transfer(ctx, m.ID)
 	}
 	return nil
+}
+
+// follows returns nil if the member lives, is the one of that id, and knows that leader.
+func (c Client) follows(ctx context.Context, id, leader string) error {
+	ctx, cancel := context.WithTimeout(ctx, followTimeout)
+	defer cancel()
+	status, err := c.Status(ctx)
+	if err == nil && (status.MemberID != id || status.Leader != leader) {
+		err = fmt.Errorf("etcd at %s is member %s under leader %s, not member %s under %s", c.url, status.MemberID, status.Leader, id, leader)
+	}
+	return err
 }

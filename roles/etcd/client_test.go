@@ -123,29 +123,64 @@ func TestAgreed(t *testing.T) {
 	}
 }
 
-// Leadership is handed on only by the leader, and only to a member that is there.
+// Leadership is handed on only by the leader, and only to a member that is seen to follow it: each attempt costs writes.
 func TestYield(t *testing.T) {
-	const lead = `{"header":{"member_id":"4519321798598557806"},"leader":"4519321798598557806"}`
+	const (
+		lead    = `{"header":{"member_id":"4519321798598557806"},"leader":"4519321798598557806"}`
+		follows = `{"header":{"member_id":"17"},"leader":"4519321798598557806"}`
+	)
 	for name, test := range map[string]struct {
-		status string
+		status string // of the local member
 		to     string
+		heir   string // what the other one says; empty: nothing
 		want   bool
 	}{
-		"a follower":         {`{"header":{"member_id":"4519321798598557806"},"leader":"17"}`, "postgres-1", false},
-		"the leader":         {lead, "postgres-1", true},
-		"nobody of the name": {lead, "heartbeat-1", false},
+		"a follower":            {`{"header":{"member_id":"4519321798598557806"},"leader":"17"}`, "heartbeat-1", follows, false},
+		"the leader":            {lead, "heartbeat-1", follows, true},
+		"nobody of the name":    {lead, "postgres-9", follows, false},
+		"the heir stands still": {lead, "heartbeat-1", "", false},
+		"it has no leader":      {lead, "heartbeat-1", `{"header":{"member_id":"17"}}`, false},
+		"it is another member":  {lead, "heartbeat-1", `{"header":{"member_id":"18"},"leader":"4519321798598557806"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			g, client := fakeGateway(t)
 			g.reply["/v3/maintenance/status"] = test.status
-			if err := Yield(context.Background(), client, test.to); err != nil {
-				t.Fatal(err)
+			g.reply["/v3/cluster/member/list"] = `{"header":{},"members":[{"ID":"4519321798598557806","name":"postgres-1"},{"ID":"17","name":"heartbeat-1"}]}`
+			other, heir := fakeGateway(t)
+			other.reply["/v3/maintenance/status"] = test.heir
+			if test.heir == "" {
+				heir = hanging(t)
+			}
+			began := time.Now()
+			err := Yield(t.Context(), client, test.to, func(m Member) (Client, error) {
+				if m.ID != "11" {
+					t.Errorf("it asks member %s", m.ID)
+				}
+				return heir, nil
+			})
+			asked := test.status == lead && test.to == "heartbeat-1"
+			if (err == nil) != (test.want || !asked) {
+				t.Errorf("got %v", err)
+			}
+			if took := time.Since(began); took >= callTimeout {
+				t.Errorf("it took %v", took)
 			}
 			if _, handed := g.asked["/v3/maintenance/transfer-leadership"]; handed != test.want {
 				t.Errorf("handed over: %v, want %v", handed, test.want)
 			}
 		})
 	}
+}
+
+// hanging is a member that takes every question and answers none.
+func hanging(t *testing.T) Client {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // only then does a server notice that its client has gone
+		<-r.Context().Done()
+	}))
+	t.Cleanup(server.Close)
+	return Client{http: server.Client(), url: server.URL}
 }
 
 // A member counts as formed once a linearizable read through it succeeded.
@@ -179,12 +214,7 @@ func TestMarkFormed(t *testing.T) {
 
 // One peer with a quorum is enough, whoever else hangs.
 func TestAsk(t *testing.T) {
-	hanging := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body) // only then does a server notice that its client has gone
-		<-r.Context().Done()
-	}))
-	t.Cleanup(hanging.Close)
-	silent := Client{http: hanging.Client(), url: hanging.URL}
+	silent := hanging(t)
 	lost, without := fakeGateway(t)
 	lost.fail["/v3/cluster/member/list"] = "etcdserver: no leader"
 	_, healthy := fakeGateway(t)

@@ -5,6 +5,7 @@ package etcd
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/formation"
@@ -64,7 +65,9 @@ func ClientURL(n cluster.Node) string {
 
 // The rows of the join table, by name.
 const (
-	RowRescue         = "rescue"                    // data, no quorum, an operator's order
+	RowRescue         = "rescue"                    // data, no quorum, an operator's order, and every peer is empty
+	RowRescueWaits    = "rescue-waits"              // the same, but a peer does not answer
+	RowRescueVoid     = "rescue-void"               // the same, but a peer holds data
 	RowRestart        = "restart"                   // data, no quorum: what is on the disk decides
 	RowForeign        = "foreign-cluster"           // data of another cluster than the quorum's
 	RowRemoved        = "removed"                   // data, but the quorum no longer has this member
@@ -87,7 +90,7 @@ const (
 // Rows lists every row, so that a test can demand a case for each.
 func Rows() []string {
 	return []string{
-		RowRescue, RowRestart, RowForeign, RowRemoved, RowMoved, RowMember, RowUnrecorded, RowLost, RowTaken, RowAdd, RowReuse,
+		RowRescue, RowRescueWaits, RowRescueVoid, RowRestart, RowForeign, RowRemoved, RowMoved, RowMember, RowUnrecorded, RowLost, RowTaken, RowAdd, RowReuse,
 		RowReplace, RowExpected, RowQuorumLost, RowPeerUnknown, RowSilent, RowOtherFormation, RowForm,
 	}
 }
@@ -130,11 +133,42 @@ func decideAlone(v View) role.Decision {
 		return refuse(RowUnrecorded, "the data disk holds an etcd log, but no record that this machine formed or joined a cluster",
 			"the disk may belong to another machine; attach this machine's own disk, or an empty one")
 	case v.Rescue != "":
-		d := proceed(RowRescue, "an operator ordered this machine's data to become the cluster")
-		d.Etcd = role.EtcdStart{State: "existing", Cluster: initial(v.Self, nil), Token: v.Rescue, Rescue: true}
-		return d
+		return decideRescue(v)
 	}
-	d := proceed(RowRestart, "the data on the disk decides; etcd ignores its start flags")
+	return restart(v, RowRestart, "the data on the disk decides; etcd ignores its start flags")
+}
+
+// decideRescue : the order is carried out only as long as it is safe, which is what it was when it was given: nobody else can
+// hold the majority, for every other voter says that it is empty. Time may have passed since. But where the data was exchanged
+// already, this machine's vote in the old cluster is gone, and what was begun is brought to its end.
+func decideRescue(v View) role.Decision {
+	var silent, holding []string
+	for _, peer := range formation.Sorted(v.Peers) {
+		switch {
+		case !peer.Answered():
+			silent = append(silent, peer.Node.Name)
+		case peer.Observation.Formation != cluster.FormationEmpty:
+			holding = append(holding, fmt.Sprintf("%s is not empty but %s", peer.Node.Name, peer.Observation.Formation))
+		}
+	}
+	begun := v.Own.Token == v.Rescue
+	switch {
+	case len(holding) > 0 && !begun:
+		return restart(v, RowRescueVoid, fmt.Sprintf("the rescue that an operator ordered is void: %s; if no quorum comes back, order it again",
+			strings.Join(holding, ", ")))
+	case len(silent) > 0 && !begun:
+		return wait(RowRescueWaits,
+			fmt.Sprintf("an operator ordered this machine's data to become the cluster, but there is no answer from %s, which may hold the quorum",
+				strings.Join(silent, " and ")),
+			"start it, or replace it by an empty machine of its name; the order is void once any voter is found to hold data")
+	}
+	d := proceed(RowRescue, "an operator ordered this machine's data to become the cluster")
+	d.Etcd = role.EtcdStart{State: "existing", Cluster: initial(v.Self, nil), Token: v.Rescue, Rescue: true}
+	return d
+}
+
+func restart(v View, row, reason string) role.Decision {
+	d := proceed(row, reason)
 	d.Etcd = role.EtcdStart{State: state(v.Own.Formation), Cluster: static(v.Nodes), Token: v.Own.Token}
 	return d
 }

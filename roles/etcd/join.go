@@ -28,6 +28,12 @@ func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error)
 	if decision.Verdict != role.Proceed {
 		return decision, nil
 	}
+	if view.Rescue != "" && !decision.Etcd.Rescue {
+		// The order is void; left there, it would be carried out at some later boot.
+		if err := j.Host.Remove(rescueFile); err != nil {
+			return role.Decision{}, err
+		}
+	}
 	if decision.Etcd.SetAside {
 		if err := j.setAside(ctx); err != nil {
 			return role.Decision{}, err

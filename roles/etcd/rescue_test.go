@@ -74,3 +74,34 @@ func TestRescueCanBeCutOff(t *testing.T) {
 		}
 	}
 }
+
+// An order outlives the join that carries it out or still waits to, and no other: it would be carried out at some later boot, by
+// which the others may have found a disk and hold the quorum.
+func TestRescueOrderIsVoidAfterAnyOtherStart(t *testing.T) {
+	self := cluster.Node{Name: "postgres-1", Role: cluster.RolePostgres}
+	for row, test := range map[string]struct {
+		peer cluster.Peer
+		kept bool
+	}{
+		RowRescue:      {cluster.Peer{Observation: cluster.Observation{Formation: cluster.FormationEmpty}}, true},
+		RowRescueWaits: {cluster.Peer{Error: "no answer"}, true},
+		RowRescueVoid:  {cluster.Peer{Observation: cluster.Observation{Formation: cluster.FormationFormed}}, false},
+	} {
+		host := step.NewRecorder()
+		host.Entries[StoreDir+"/member/wal/0.wal"] = step.Entry{Kind: step.KindFile}
+		if err := OrderRescue(host, "prod"); err != nil {
+			t.Fatal(err)
+		}
+		in := role.Inputs{
+			Cluster: &cluster.Resolved{Name: "prod", Nodes: []cluster.Node{self}}, Self: self,
+			Own: cluster.Observation{Formation: cluster.FormationFormed, Token: "t"}, Peers: cluster.Peers{"postgres-2": test.peer},
+		}
+		decision, err := Joiner{Host: host}.Join(t.Context(), in)
+		if err != nil || decision.Row != row {
+			t.Fatalf("got %+v, %v; want %s", decision, err, row)
+		}
+		if token, err := rescueOrdered(host); (token != "") != test.kept || err != nil {
+			t.Errorf("%s: the order is %q, %v", row, token, err)
+		}
+	}
+}
