@@ -67,6 +67,24 @@ func mountDisk(ctx context.Context, host step.Host, device string) error {
 	return err
 }
 
+// growDisk lets the data disk's file system have all of its device, which may be larger than it was. ext4 takes it while it is
+// in use; where there is nothing to take, that is a look at one block.
+func growDisk(ctx context.Context, host step.Runner) error {
+	mounted := []string{"findmnt", "--noheadings", "--nofsroot", "--output", "SOURCE", "--types", "ext4", "--mountpoint", role.DataDir}
+	out, err := host.Run(ctx, step.Command{Argv: mounted})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil && exit.Status == 1 {
+		return nil // the data lies on the root disk
+	}
+	if err == nil {
+		_, err = host.Run(ctx, step.Command{Argv: []string{"resize2fs", strings.TrimSpace(string(out.Stdout))}})
+	}
+	if err != nil {
+		return fmt.Errorf("let the data disk's file system have all of the disk: %w", err)
+	}
+	return nil
+}
+
 // content is what a block device holds, by its signatures.
 type content struct {
 	kind  string // of file system, or what else

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +151,7 @@ type disk struct {
 	blkid   string // what it prints
 	status  int    // how it ends
 	zero    bool   // its first mebibyte is zero
+	stays   bool   // it does not grow
 	ran     []string
 }
 
@@ -164,6 +166,13 @@ func (d *disk) answer(c step.Command) (step.Output, error) {
 	switch c.Argv[0] {
 	case "mountpoint":
 		return fails(!d.mounted, 32)
+	case "findmnt":
+		if !d.mounted {
+			return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
+		}
+		return step.Output{Stdout: []byte("/dev/vdb\n")}, nil
+	case "resize2fs":
+		return fails(d.stays, 1)
 	case "blkid":
 		return fails(d.status != 0, d.status)
 	case "test":
@@ -212,6 +221,60 @@ func TestDataDisk(t *testing.T) {
 				t.Errorf("ran %s; want formatting %v, mounting %v", ran, test.formats, test.mounts)
 			}
 		})
+	}
+}
+
+// The file system of a data disk has all of the disk, whose device is the one that is mounted; the root disk is left alone.
+func TestGrowDisk(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		disk  disk
+		ran   string
+		fails bool
+	}{
+		{"on a data disk", disk{mounted: true}, "findmnt resize2fs", false},
+		{"on the root disk", disk{}, "findmnt", false},
+		{"on a disk that keeps its size", disk{mounted: true, stays: true}, "findmnt resize2fs", true},
+	} {
+		host := step.NewRecorder()
+		host.Answer = test.disk.answer
+		err := growDisk(t.Context(), host)
+		if ran := strings.Join(test.disk.ran, " "); ran != test.ran || (err != nil) != test.fails {
+			t.Errorf("%s: ran %s: %v", test.name, ran, err)
+		}
+		if last := host.Ran[len(host.Ran)-1].Argv; test.disk.mounted && strings.Join(last, " ") != "resize2fs /dev/vdb" {
+			t.Errorf("%s: ran %v", test.name, last)
+		}
+	}
+}
+
+// A disk that does not grow is no reason to keep the machine from its work. Somebody else's disk keeps its size.
+func TestBootGrowsItsOwnDisk(t *testing.T) {
+	for name, test := range map[string]struct {
+		owner diskOwner
+		stays bool
+		grows bool
+	}{
+		"its own":        {diskOwner{Cluster: "test", Node: "postgres-1"}, false, true},
+		"a stubborn one": {diskOwner{Cluster: "test", Node: "postgres-1"}, true, true},
+		"another's":      {diskOwner{Cluster: "test", Node: "postgres-2"}, false, false},
+	} {
+		host, _, _ := seeded(t, "postgres-1")
+		put(t, host, ownerFile, test.owner)
+		machine, err := Load(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := disk{mounted: true, stays: test.stays}
+		host.Answer = answers.answer
+		var said strings.Builder
+		b := &boot{host: host, machine: machine, report: newReporter(host, &said)}
+		if err := b.disk(t.Context()); (err == nil) != test.grows {
+			t.Errorf("%s: %v", name, err)
+		}
+		if grew := slices.Contains(answers.ran, "resize2fs"); grew != test.grows || strings.Contains(said.String(), "resize2fs") != test.stays {
+			t.Errorf("%s: ran %v, said %q", name, answers.ran, said.String())
+		}
 	}
 }
 
