@@ -20,6 +20,22 @@ const diskLabel = "cincbake-data"
 // ownerFile says whose a data disk is.
 const ownerFile = role.DataDir + "/cincbake.json"
 
+// placedFile says that the data disk is in its place, and this machine's. It is gone with the boot, as the mount is.
+const placedFile = "/run/cincbake/disk"
+
+func placeDisk(files step.Files) error {
+	return files.Put(placedFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root"})
+}
+
+// diskPlaced tells whether the data directory holds what this machine holds.
+func diskPlaced(files step.Files) (bool, error) {
+	_, err := files.Read(placedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 type diskOwner struct {
 	Cluster string `json:"cluster"`
 	Node    string `json:"node"`

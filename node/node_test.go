@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -278,6 +280,78 @@ func TestBootGrowsItsOwnDisk(t *testing.T) {
 	}
 }
 
+// A boot that ends at the data disk has its endpoint, which says so to the operator. Peers hear nothing of what the machine
+// holds, which it does not know: an empty directory is no empty machine.
+func TestARefusedDiskIsTold(t *testing.T) {
+	host, _, _ := seeded(t, "postgres-1")
+	put(t, host, ownerFile, diskOwner{Cluster: "test", Node: "postgres-2"})
+	host.Answer = (&disk{mounted: true}).answer
+	b := &boot{host: host, report: newReporter(host, io.Discard)}
+	b.report.status.BootID = "b"
+	var err error
+	for _, p := range phases() {
+		if p.name == "network" { // the address is another machine's than the test's
+			continue
+		}
+		if err = b.report.begin(p.name); err == nil {
+			err = p.run(b, t.Context())
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := b.report.finish(err); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(host.Ran, func(c step.Command) bool { return strings.Join(c.Argv, " ") == "systemctl start "+role.UnitAgent }) {
+		t.Errorf("there is no endpoint: ran %v", host.Ran)
+	}
+	e := &endpoint{host: host, machine: b.machine, in: b.machine.inputs(cluster.Facts{BootID: "b"})}
+	status, err := e.status(t.Context())
+	if err != nil || status.Result != cluster.ResultRefused || status.Phase != "disk" || !strings.Contains(status.Reason, "postgres-2") || status.Hint == "" {
+		t.Errorf("the operator hears %+v, %v", status, err)
+	}
+	var refusal *role.Refusal
+	if o, err := e.observe(); !errors.As(err, &refusal) {
+		t.Errorf("peers hear %+v, %v", o, err)
+	}
+	if _, err := e.rescueEtcd(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)); !errors.As(err, &refusal) {
+		t.Errorf("a rescue: %v", err)
+	}
+	if _, begun := host.Entries[string(etcd.Home)+"/formation.json"]; begun {
+		t.Error("a record was begun on another's disk")
+	}
+	put(t, host, ownerFile, diskOwner{Cluster: "test", Node: "postgres-1"})
+	if err := b.disk(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := e.observe(); err != nil || o.Formation != cluster.FormationEmpty {
+		t.Errorf("with its own disk peers hear %+v, %v", o, err)
+	}
+}
+
+// What a peer says instead of an observation is the reason that a status names.
+func TestObserveSaysWhyNot(t *testing.T) {
+	for _, test := range []struct {
+		body any
+		want string
+	}{
+		{&failure{http.StatusConflict, "its data disk is not in its place", "its own status says why"}, "answered: its data disk is not in its place"},
+		{"else", "answered: 409 Conflict"},
+	} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusConflict, test.body) }))
+		t.Cleanup(server.Close)
+		client := server.Client()
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+		}
+		err := observe(t.Context(), client, cluster.Node{Name: "p", Address: netip.MustParseAddr("127.0.0.1")}, new(cluster.Observation))
+		if err == nil || !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
+	}
+}
+
 func TestClaim(t *testing.T) {
 	host, _, _ := seeded(t, "postgres-1")
 	machine, err := Load(host)
@@ -409,6 +483,9 @@ func serve(t *testing.T) (url string, r *cluster.Resolved, bundle *secrets.Bundl
 		t.Fatal(err)
 	}
 	if _, err := etcd.Home.Prepare(host); err != nil {
+		t.Fatal(err)
+	}
+	if err := placeDisk(host); err != nil {
 		t.Fatal(err)
 	}
 	e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"})}

@@ -72,7 +72,9 @@ func observe(ctx context.Context, client *http.Client, n cluster.Node, into *clu
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", n.Address, response.Status)
+		said := failure{Error: response.Status}
+		_ = json.Unmarshal(text, &said) // what is no JSON leaves the status
+		return fmt.Errorf("%s answered: %s", n.Address, said.Error)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("%s: %w", n.Address, err)

@@ -107,7 +107,7 @@ func (b *boot) disk(ctx context.Context) error {
 	if err := growDisk(ctx, b.host); err != nil {
 		b.report.say("%v", err)
 	}
-	return nil
+	return placeDisk(b.host)
 }
 
 // announce tells the platform that the machine is ready.
