@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"gopkg.in/yaml.v3"
 )
 
 // Encode returns the document's file: the same bytes for the same document.
@@ -71,4 +73,24 @@ func decodeDocument(data []byte) (Document, error) {
 		return Document{}, err
 	}
 	return document, nil
+}
+
+// SecretsIn returns the secrets file that a seed's user-data brings to its machine. Its errors show nothing of what they are
+// about.
+func SecretsIn(userData []byte) ([]byte, error) {
+	var config struct {
+		WriteFiles []struct {
+			Path    string `yaml:"path"`
+			Content string `yaml:"content"`
+		} `yaml:"write_files"`
+	}
+	if err := yaml.Unmarshal(userData, &config); err != nil {
+		return nil, errors.New("this is no cloud-config")
+	}
+	for _, file := range config.WriteFiles {
+		if file.Path == SecretsPath {
+			return []byte(file.Content), nil
+		}
+	}
+	return nil, fmt.Errorf("this cloud-config has no %s", SecretsPath)
 }

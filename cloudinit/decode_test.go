@@ -46,6 +46,29 @@ func TestDecodeDocumentRefuses(t *testing.T) {
 	}
 }
 
+// What is read out of a seed is what its document was rendered with; what holds no secrets is told apart, and not quoted.
+func TestSecretsIn(t *testing.T) {
+	r := selfHosted()
+	for _, node := range r.Nodes {
+		userData := render(t, r, node).UserData
+		text, err := cloudinit.SecretsIn(userData)
+		if err != nil || string(text) != written(t, userData)[cloudinit.SecretsPath] {
+			t.Errorf("%s: %v", node.Name, err)
+		}
+	}
+	cloud := onAWS(selfHosted())
+	for name, text := range map[string]string{
+		"user data for a launch template": string(userData(t, cloud, cloud.Nodes[0]).Text),
+		"no YAML":                         "{sesame",
+		"another shape":                   "write_files: sesame",
+		"nothing":                         "",
+	} {
+		if found, err := cloudinit.SecretsIn([]byte(text)); err == nil || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%s: found %d bytes, %v", name, len(found), err)
+		}
+	}
+}
+
 func FuzzDecodeDocument(f *testing.F) {
 	f.Add(document(f))
 	cloud := onAWS(selfHosted())

@@ -2,12 +2,14 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/cinc"
+	"github.com/cincbake/cincbake/roles/role"
 )
 
 // answerAgentCheck tells the balancers whether this machine may get new clients, as haproxy's agent check asks it: a
@@ -20,18 +22,28 @@ func (e *endpoint) answerAgentCheck(ctx context.Context) error {
 		return err
 	}
 	context.AfterFunc(ctx, func() { _ = listener.Close() })
-	go func() {
-		for {
-			conn, err := listener.Accept()
-			if err != nil {
-				return // closed, with the endpoint
-			}
-			_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
-			_, _ = conn.Write([]byte(e.agentWord() + "\n")) // a balancer that is gone asks again
-			_ = conn.Close()
-		}
-	}()
+	go e.answerEach(ctx, listener)
 	return nil
+}
+
+// acceptPause is about how long to wait after a connection that could not be taken.
+const acceptPause = 100 * time.Millisecond
+
+// answerEach goes on until the listener is closed, with the endpoint. Any other error passes, such as too many open files:
+// balancers that hear nothing any more would never learn of a drain.
+func (e *endpoint) answerEach(ctx context.Context, listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) || role.Pause(ctx, acceptPause) != nil {
+				return
+			}
+			continue
+		}
+		_ = conn.SetDeadline(time.Now().Add(2 * time.Second))
+		_, _ = conn.Write([]byte(e.agentWord() + "\n")) // a balancer that is gone asks again
+		_ = conn.Close()
+	}
 }
 
 // agentWord is what the balancers are told.

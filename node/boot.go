@@ -32,10 +32,11 @@ func phases() []phase {
 		{"identity", (*boot).identify},
 		// Is the network what it should be? cloud-init does not stop when it could not set it up.
 		{"network", (*boot).network},
-		// The data disk: found, formatted only if blank, refused if it is somebody else's.
-		{"disk", (*boot).disk},
-		// From here on peers can ask what this machine holds: none of them decides anything before that.
+		// From here on the operator hears where the boot stands, and why it goes no further.
 		{"endpoint", (*boot).startEndpoint},
+		// The data disk: found, formatted only if blank, refused if it is somebody else's. From here on peers hear what this
+		// machine holds: none of them decides anything before that.
+		{"disk", (*boot).disk},
 		// Form, join, continue, or wait: the role's decision table.
 		{"join", (*boot).join},
 		// The role's files and programs.

@@ -20,6 +20,22 @@ const diskLabel = "cincbake-data"
 // ownerFile says whose a data disk is.
 const ownerFile = role.DataDir + "/cincbake.json"
 
+// placedFile says that the data disk is in its place, and this machine's. It is gone with the boot, as the mount is.
+const placedFile = "/run/cincbake/disk"
+
+func placeDisk(files step.Files) error {
+	return files.Put(placedFile, step.Entry{Kind: step.KindFile, Mode: 0o644, Owner: "root", Group: "root"})
+}
+
+// diskPlaced tells whether the data directory holds what this machine holds.
+func diskPlaced(files step.Files) (bool, error) {
+	_, err := files.Read(placedFile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 type diskOwner struct {
 	Cluster string `json:"cluster"`
 	ID      string `json:"id,omitempty"` // see secrets.Scoped.ClusterID; empty: the cluster has none, or had none then
@@ -66,6 +82,24 @@ func mountDisk(ctx context.Context, host step.Host, device string) error {
 	}
 	_, err = host.Run(ctx, step.Command{Argv: []string{"mount", "-o", "noatime", device, role.DataDir}})
 	return err
+}
+
+// growDisk lets the data disk's file system have all of its device, which may be larger than it was. ext4 takes it while it is
+// in use; where there is nothing to take, that is a look at one block.
+func growDisk(ctx context.Context, host step.Runner) error {
+	mounted := []string{"findmnt", "--noheadings", "--nofsroot", "--output", "SOURCE", "--types", "ext4", "--mountpoint", role.DataDir}
+	out, err := host.Run(ctx, step.Command{Argv: mounted})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil && exit.Status == 1 {
+		return nil // the data lies on the root disk
+	}
+	if err == nil {
+		_, err = host.Run(ctx, step.Command{Argv: []string{"resize2fs", strings.TrimSpace(string(out.Stdout))}})
+	}
+	if err != nil {
+		return fmt.Errorf("let the data disk's file system have all of the disk: %w", err)
+	}
+	return nil
 }
 
 // content is what a block device holds, by its signatures.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -136,52 +137,67 @@ func freePercent(dir string) (int, error) {
 
 // clock compares this machine's clock with those that its peers' agents answer with, to the second that HTTP tells.
 func (d doctor) clock(ctx context.Context) (cluster.Finding, error) {
-	offsets, err := d.offsets(ctx)
-	return judgeClock(offsets), err
+	heard, err := d.clocks(ctx)
+	return heard.judge(), err
 }
 
-func judgeClock(offsets map[string]time.Duration) cluster.Finding {
-	f := cluster.Finding{Check: "clock", OK: true}
-	if len(offsets) == 0 {
-		f.Detail = "no peer answered, so it is not compared"
-		return f
-	}
+// clocks are what a machine hears when it asks its peers for the time.
+type clocks struct {
+	asked    int
+	ahead    map[string]time.Duration // by how much those that answered are
+	untimely map[string]error         // whose certificates do not hold at this machine's time, so that nothing else is heard
+}
+
+func (c clocks) judge() cluster.Finding {
+	f := cluster.Finding{Check: "clock", OK: len(c.untimely) == 0}
 	var told []string
-	for name, offset := range offsets {
-		told = append(told, fmt.Sprintf("%s %+.0f s", name, offset.Seconds()))
-		f.OK = f.OK && offset.Abs() <= mostOffset
+	for name, err := range c.untimely {
+		told = append(told, fmt.Sprintf("it is wrong, or the certificate of %s has ended: %v", name, err))
+	}
+	for name, ahead := range c.ahead {
+		told = append(told, fmt.Sprintf("%s is ahead by %+.0f s", name, ahead.Seconds()))
+		f.OK = f.OK && ahead.Abs() <= mostOffset
 	}
 	slices.Sort(told)
-	f.Detail = "peers are ahead by: " + strings.Join(told, ", ")
-	return withHint(f, "chronyc tracking; are the servers of network.ntp reached? one that is far from all peers is itself wrong")
+	f.Detail = strings.Join(told, "; ")
+	if len(told) == 0 {
+		f.Detail = fmt.Sprintf("none of %d peers answered, so it is not compared", c.asked)
+	}
+	if !f.OK || len(told) == 0 && c.asked > 1 { // one peer may be off; several that are silent may be right
+		f.Hint = "chronyc tracking; are the servers of network.ntp reached? one that is far from all peers is itself wrong"
+	}
+	return f
 }
 
-// offsets is how far the clock of each peer that answers is ahead of this machine's.
-func (d doctor) offsets(ctx context.Context) (map[string]time.Duration, error) {
-	tls, err := d.in.Secrets.ClientTLS()
+// clocks asks every peer at once. One that does not answer has no clock; why it does not is another check's business.
+func (d doctor) clocks(ctx context.Context) (clocks, error) {
+	own, err := d.in.Secrets.ClientTLS()
 	if err != nil {
-		return nil, err
+		return clocks{}, err
 	}
-	client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{TLSClientConfig: tls, DisableKeepAlives: true}}
 	var asking sync.WaitGroup
 	var mu sync.Mutex
-	offsets := map[string]time.Duration{}
+	heard := clocks{ahead: map[string]time.Duration{}, untimely: map[string]error{}}
 	for _, n := range d.in.Cluster.Nodes {
 		if n.Name == d.in.Self.Name || !n.Address.IsValid() {
 			continue
 		}
+		heard.asked++
 		asking.Go(func() {
-			offset, err := offset(ctx, client, n)
-			if err != nil {
-				return
-			}
+			ahead, err := offset(ctx, clientFor(n, own), n)
 			mu.Lock()
 			defer mu.Unlock()
-			offsets[n.Name] = offset
+			var invalid x509.CertificateInvalidError
+			switch {
+			case err == nil:
+				heard.ahead[n.Name] = ahead
+			case errors.As(err, &invalid) && invalid.Reason == x509.Expired: // also one that is not valid yet
+				heard.untimely[n.Name] = invalid
+			}
 		})
 	}
 	asking.Wait()
-	return offsets, nil
+	return heard, nil
 }
 
 func offset(ctx context.Context, client *http.Client, n cluster.Node) (time.Duration, error) {

@@ -5,9 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"path"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -150,6 +153,7 @@ type disk struct {
 	blkid   string // what it prints
 	status  int    // how it ends
 	zero    bool   // its first mebibyte is zero
+	stays   bool   // it does not grow
 	ran     []string
 }
 
@@ -164,6 +168,13 @@ func (d *disk) answer(c step.Command) (step.Output, error) {
 	switch c.Argv[0] {
 	case "mountpoint":
 		return fails(!d.mounted, 32)
+	case "findmnt":
+		if !d.mounted {
+			return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
+		}
+		return step.Output{Stdout: []byte("/dev/vdb\n")}, nil
+	case "resize2fs":
+		return fails(d.stays, 1)
 	case "blkid":
 		return fails(d.status != 0, d.status)
 	case "test":
@@ -212,6 +223,132 @@ func TestDataDisk(t *testing.T) {
 				t.Errorf("ran %s; want formatting %v, mounting %v", ran, test.formats, test.mounts)
 			}
 		})
+	}
+}
+
+// The file system of a data disk has all of the disk, whose device is the one that is mounted; the root disk is left alone.
+func TestGrowDisk(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		disk  disk
+		ran   string
+		fails bool
+	}{
+		{"on a data disk", disk{mounted: true}, "findmnt resize2fs", false},
+		{"on the root disk", disk{}, "findmnt", false},
+		{"on a disk that keeps its size", disk{mounted: true, stays: true}, "findmnt resize2fs", true},
+	} {
+		host := step.NewRecorder()
+		host.Answer = test.disk.answer
+		err := growDisk(t.Context(), host)
+		if ran := strings.Join(test.disk.ran, " "); ran != test.ran || (err != nil) != test.fails {
+			t.Errorf("%s: ran %s: %v", test.name, ran, err)
+		}
+		if last := host.Ran[len(host.Ran)-1].Argv; test.disk.mounted && strings.Join(last, " ") != "resize2fs /dev/vdb" {
+			t.Errorf("%s: ran %v", test.name, last)
+		}
+	}
+}
+
+// A disk that does not grow is no reason to keep the machine from its work. Somebody else's disk keeps its size.
+func TestBootGrowsItsOwnDisk(t *testing.T) {
+	for name, test := range map[string]struct {
+		owner diskOwner
+		stays bool
+		grows bool
+	}{
+		"its own":        {diskOwner{Cluster: "test", Node: "postgres-1"}, false, true},
+		"a stubborn one": {diskOwner{Cluster: "test", Node: "postgres-1"}, true, true},
+		"another's":      {diskOwner{Cluster: "test", Node: "postgres-2"}, false, false},
+	} {
+		host, _, _ := seeded(t, "postgres-1")
+		put(t, host, ownerFile, test.owner)
+		machine, err := Load(host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answers := disk{mounted: true, stays: test.stays}
+		host.Answer = answers.answer
+		var said strings.Builder
+		b := &boot{host: host, machine: machine, report: newReporter(host, &said)}
+		if err := b.disk(t.Context()); (err == nil) != test.grows {
+			t.Errorf("%s: %v", name, err)
+		}
+		if grew := slices.Contains(answers.ran, "resize2fs"); grew != test.grows || strings.Contains(said.String(), "resize2fs") != test.stays {
+			t.Errorf("%s: ran %v, said %q", name, answers.ran, said.String())
+		}
+	}
+}
+
+// A boot that ends at the data disk has its endpoint, which says so to the operator. Peers hear nothing of what the machine
+// holds, which it does not know: an empty directory is no empty machine.
+func TestARefusedDiskIsTold(t *testing.T) {
+	host, _, _ := seeded(t, "postgres-1")
+	put(t, host, ownerFile, diskOwner{Cluster: "test", Node: "postgres-2"})
+	host.Answer = (&disk{mounted: true}).answer
+	b := &boot{host: host, report: newReporter(host, io.Discard)}
+	b.report.status.BootID = "b"
+	var err error
+	for _, p := range phases() {
+		if p.name == "network" { // the address is another machine's than the test's
+			continue
+		}
+		if err = b.report.begin(p.name); err == nil {
+			err = p.run(b, t.Context())
+		}
+		if err != nil {
+			break
+		}
+	}
+	if err := b.report.finish(err); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(host.Ran, func(c step.Command) bool { return strings.Join(c.Argv, " ") == "systemctl start "+role.UnitAgent }) {
+		t.Errorf("there is no endpoint: ran %v", host.Ran)
+	}
+	e := &endpoint{host: host, machine: b.machine, in: b.machine.inputs(cluster.Facts{BootID: "b"})}
+	status, err := e.status(t.Context())
+	if err != nil || status.Result != cluster.ResultRefused || status.Phase != "disk" || !strings.Contains(status.Reason, "postgres-2") || status.Hint == "" {
+		t.Errorf("the operator hears %+v, %v", status, err)
+	}
+	var refusal *role.Refusal
+	if o, err := e.observe(); !errors.As(err, &refusal) {
+		t.Errorf("peers hear %+v, %v", o, err)
+	}
+	if _, err := e.rescueEtcd(httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", http.NoBody)); !errors.As(err, &refusal) {
+		t.Errorf("a rescue: %v", err)
+	}
+	if _, begun := host.Entries[string(etcd.Home)+"/formation.json"]; begun {
+		t.Error("a record was begun on another's disk")
+	}
+	put(t, host, ownerFile, diskOwner{Cluster: "test", Node: "postgres-1"})
+	if err := b.disk(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if o, err := e.observe(); err != nil || o.Formation != cluster.FormationEmpty {
+		t.Errorf("with its own disk peers hear %+v, %v", o, err)
+	}
+}
+
+// What a peer says instead of an observation is the reason that a status names.
+func TestObserveSaysWhyNot(t *testing.T) {
+	for _, test := range []struct {
+		body any
+		want string
+	}{
+		{&failure{http.StatusConflict, "its data disk is not in its place", "its own status says why"}, "answered: its data disk is not in its place"},
+		{"else", "answered: 409 Conflict"},
+	} {
+		server := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { reply(w, http.StatusConflict, test.body) }))
+		t.Cleanup(server.Close)
+		client := server.Client()
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+		}
+		err := observe(t.Context(), client, cluster.Node{Name: "p", Address: netip.MustParseAddr("127.0.0.1")}, new(cluster.Observation))
+		if err == nil || !strings.HasSuffix(err.Error(), test.want) {
+			t.Errorf("got %v, want %s", err, test.want)
+		}
 	}
 }
 
@@ -376,6 +513,9 @@ func serve(t *testing.T) (url string, r *cluster.Resolved, bundle *secrets.Bundl
 		t.Fatal(err)
 	}
 	if _, err := etcd.Home.Prepare(host); err != nil {
+		t.Fatal(err)
+	}
+	if err := placeDisk(host); err != nil {
 		t.Fatal(err)
 	}
 	e := &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"})}

@@ -47,7 +47,7 @@ func (e *endpoint) rescue(r *http.Request, what rescuable) (any, error) {
 	if !slices.Contains(what.roles, e.machine.Self.Role) {
 		return nil, &role.Refusal{Reason: e.machine.Self.Name + " keeps none of " + what.data, Hint: fmt.Sprintf("name a machine of these roles: %v", what.roles)}
 	}
-	own, err := e.machine.Observe(e.host)
+	own, err := e.observe()
 	if err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ func TestRescueIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
+		if err := placeDisk(host); err != nil {
+			t.Fatal(err)
+		}
 		host.Answer = func(c step.Command) (step.Output, error) {
 			t.Errorf("%s: it ran %v", name, c.Argv)
 			return step.Output{}, nil

@@ -64,24 +64,61 @@ type taken struct {
 // deliver takes over new secrets: those of this machine, as its seed would have them. With ?check it only says whether it
 // would. The boot runs again with them: it writes what changed and lets programs read it, and the status says how that ends.
 func (e *endpoint) deliver(r *http.Request) (any, error) {
-	e.delivering.Lock()
-	defer e.delivering.Unlock()
 	text, err := io.ReadAll(io.LimitReader(r.Body, mostSecrets))
 	if err != nil {
 		return nil, err
 	}
+	answer, err := e.succeed(r.Context(), text, r.URL.Query().Has("check"))
+	if err == nil && len(answer.Changed) > 0 && !r.URL.Query().Has("check") {
+		e.renew()
+	}
+	return answer, err
+}
+
+// Take is a delivery by root on the machine itself: once certificates have ended, no operator gets through to the endpoint.
+// It reads the secrets, and nothing else, of a seed's user-data.
+func (a Agent) Take(ctx context.Context, userData []byte) error {
+	text, err := cloudinit.SecretsIn(userData)
+	if err != nil {
+		return &role.Refusal{Reason: err.Error(), Hint: "name the user-data of this machine's seed: cincbake render --node NAME --out seeds"}
+	}
+	machine, err := a.load(ctx)
+	if err != nil {
+		return err
+	}
+	facts, err := gather(a.Host)
+	if err != nil {
+		return err
+	}
+	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts)}
+	answer, err := e.succeed(ctx, text, false)
+	if err != nil {
+		return err
+	}
+	out := newReporter(a.Host, a.Out)
+	if len(answer.Changed) == 0 {
+		out.say("this machine has these secrets already")
+		return nil
+	}
+	out.say("taken over: %s; the boot goes on with them, cincbake-node status says how it ends", strings.Join(answer.Changed, ", "))
+	// The endpoint that runs is another process.
+	_, err = a.Host.Run(ctx, step.Command{Argv: []string{"systemctl", "try-restart", "--no-block", role.UnitAgent}})
+	return err
+}
+
+// succeed lets the machine go on with other secrets, unless it is only to check whether it could.
+func (e *endpoint) succeed(ctx context.Context, text []byte, check bool) (taken, error) {
+	e.delivering.Lock()
+	defer e.delivering.Unlock()
 	next, err := secrets.DecodeScoped(text)
 	if err != nil {
-		return nil, &role.Refusal{Reason: err.Error(), Hint: "use the release of cincbake that the machine's image was baked with"}
+		return taken{}, &role.Refusal{Reason: err.Error(), Hint: "use the release of cincbake that the machine's image was baked with"}
 	}
 	answer, err := e.admissible(next)
-	if err != nil || len(answer.Changed) == 0 || r.URL.Query().Has("check") {
+	if err != nil || len(answer.Changed) == 0 || check {
 		return answer, err
 	}
-	if err := e.take(r.Context(), next); err != nil {
-		return nil, err
-	}
-	return answer, nil
+	return answer, e.take(ctx, next)
 }
 
 // admissible tells what is new in next, and refuses what this machine cannot go on with.
@@ -113,7 +150,7 @@ func (e *endpoint) admissible(next secrets.Scoped) (taken, error) {
 		return answer, err
 	}
 	answer.Since = status.Updated
-	if len(answer.Changed) > 0 && status.Result != cluster.ResultReady {
+	if len(answer.Changed) > 0 && status.Result != cluster.ResultReady && !e.ended() {
 		return answer, &role.Refusal{
 			Reason: fmt.Sprintf("this machine is %s in phase %s, and takes over nothing while it is not ready", status.Result, status.Phase),
 			Hint:   "cincbake status says what it lacks",
@@ -122,7 +159,13 @@ func (e *endpoint) admissible(next secrets.Scoped) (taken, error) {
 	return answer, nil
 }
 
-// take writes the secrets down and has the boot, and this agent, go on with them.
+// ended tells whether the machine's certificate has: then it is what a boot waits for, since nobody answers this machine.
+func (e *endpoint) ended() bool {
+	certificate, err := e.machine.Secrets.Leaf.X509()
+	return err == nil && time.Now().After(certificate.NotAfter)
+}
+
+// take writes the secrets down and has the boot go on with them.
 func (e *endpoint) take(ctx context.Context, next secrets.Scoped) error {
 	present, err := e.host.Read(cloudinit.SecretsPath)
 	if err != nil {
@@ -148,9 +191,6 @@ func (e *endpoint) take(ctx context.Context, next secrets.Scoped) error {
 	if _, err := Load(e.host); err != nil {
 		return errors.Join(fmt.Errorf("the new secrets cannot be read back, the present ones stay: %w", err), e.host.Put(cloudinit.SecretsPath, present))
 	}
-	if _, err := e.host.Run(ctx, step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}}); err != nil {
-		return err
-	}
-	e.renew()
-	return nil
+	_, err = e.host.Run(ctx, step.Command{Argv: []string{"systemctl", "restart", "--no-block", role.UnitBoot}})
+	return err
 }

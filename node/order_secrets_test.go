@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -196,6 +197,89 @@ func TestDeliverOnlyChecks(t *testing.T) {
 	if !cmp.Equal(before, host.Entries[cloudinit.SecretsPath]) || len(host.Ran) > 0 {
 		t.Error("a check changes something")
 	}
+}
+
+// Root hands a machine its new seed's secrets when nobody gets through to its endpoint. A machine whose certificate has ended
+// is never ready again without; any other takes over nothing while it boots, as from its operator.
+func TestTake(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		age    time.Duration // of the certificates that it has
+		result cluster.Result
+		seedOf string
+		says   string // of the refusal; empty: it takes them over
+	}{
+		{"ready", 0, cluster.ResultReady, "postgres-1", ""},
+		{"ended while it ran", secrets.LeafLifetime + time.Hour, cluster.ResultReady, "postgres-1", ""},
+		{"ended before it booted", secrets.LeafLifetime + time.Hour, cluster.ResultWaiting, "postgres-1", ""},
+		{"good, and it boots", 0, cluster.ResultWaiting, "postgres-1", "is waiting in phase join"},
+		{"another's seed", secrets.LeafLifetime + time.Hour, cluster.ResultWaiting, "postgres-2", "these are the secrets of postgres-2"},
+		{"no seed", secrets.LeafLifetime + time.Hour, cluster.ResultWaiting, "", "has no " + cloudinit.SecretsPath},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			host, r, _ := seeded(t, "postgres-1")
+			bundle, err := secrets.Generate(r, time.Now().Add(-test.age))
+			if err != nil {
+				t.Fatal(err)
+			}
+			takeSecrets(t, host, encodedFor(t, bundle, r, "postgres-1"))
+			put(t, host, StatusFile, cluster.Status{Format: statusFormat, BootID: "b", Result: test.result, Phase: "join"})
+			host.Entries["/proc/sys/kernel/random/boot_id"] = step.Entry{Kind: step.KindFile, Content: []byte("b\n")}
+			host.Entries["/proc/meminfo"] = step.Entry{Kind: step.KindFile, Content: []byte("MemTotal: 1024 kB\n")}
+			rotate(t, bundle, r, "leaves")
+			userData := []byte("#cloud-config\nhostname: postgres-1\n")
+			if test.seedOf != "" {
+				userData = userDataOf(t, bundle, r, test.seedOf)
+			}
+			before := host.Entries[cloudinit.SecretsPath]
+			err = Agent{Host: host, Out: io.Discard}.Take(t.Context(), userData)
+			if test.says != "" {
+				var refusal *role.Refusal
+				if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, test.says) || refusal.Hint == "" {
+					t.Errorf("got %v, want a refusal about %q with a hint", err, test.says)
+				}
+				if !cmp.Equal(before, host.Entries[cloudinit.SecretsPath]) || len(host.Ran) > 0 {
+					t.Error("something was changed all the same")
+				}
+				return
+			}
+			for range 2 { // the second time there is nothing to do
+				if err != nil {
+					t.Fatal(err)
+				}
+				var ran []string
+				for _, c := range host.Ran {
+					ran = append(ran, strings.Join(c.Argv, " "))
+				}
+				want := []string{"systemctl restart --no-block cincbake-boot.service", "systemctl try-restart --no-block cincbake-agent.service"}
+				if diff := cmp.Diff(want, ran); diff != "" {
+					t.Errorf("(-want +got):\n%s", diff)
+				}
+				err = Agent{Host: host, Out: io.Discard}.Take(t.Context(), userData)
+			}
+			if _, err := Load(host); err != nil || !bytes.Equal(host.Entries[cloudinit.SecretsPath].Content, encodedFor(t, bundle, r, "postgres-1")) {
+				t.Errorf("it does not have them: %v", err)
+			}
+		})
+	}
+}
+
+// userDataOf is the user-data of a machine's seed, as cincbake render writes it.
+func userDataOf(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
+	t.Helper()
+	self, err := r.Node(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scoped, err := bundle.Scope(self)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := cloudinit.Render(r, self, scoped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seed.UserData
 }
 
 // What the machine says that it holds is what the operator computes from the bundle.

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -23,7 +24,7 @@ const connectTimeout = 500 * time.Millisecond
 
 // askPeers asks the agent of every machine that forms a cluster with this one, all at once, what its machine holds.
 func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
-	tls, err := in.Secrets.ClientTLS()
+	own, err := in.Secrets.ClientTLS()
 	if err != nil {
 		return nil, err
 	}
@@ -32,13 +33,8 @@ func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 	peers := cluster.Peers{}
 	for _, n := range in.Cluster.Partners(in.Self) {
 		wait.Go(func() {
-			// By its name, which every certificate has: where addresses are found later, none has one.
-			named := tls.Clone()
-			named.ServerName = n.Name
-			dial := net.Dialer{Timeout: connectTimeout}
-			client := &http.Client{Timeout: peerTimeout, Transport: &http.Transport{DialContext: dial.DialContext, TLSClientConfig: named, DisableKeepAlives: true}}
 			peer := cluster.Peer{Node: n}
-			if err := observe(ctx, client, n, &peer.Observation); err != nil {
+			if err := observe(ctx, clientFor(n, own), n, &peer.Observation); err != nil {
 				peer.Error = err.Error()
 			}
 			mu.Lock()
@@ -48,6 +44,14 @@ func askPeers(ctx context.Context, in role.Inputs) (cluster.Peers, error) {
 	}
 	wait.Wait()
 	return peers, nil
+}
+
+// clientFor asks one peer, by its name, which every certificate has: where addresses are found later, none has one.
+func clientFor(n cluster.Node, own *tls.Config) *http.Client {
+	named := own.Clone()
+	named.ServerName = n.Name
+	dial := net.Dialer{Timeout: connectTimeout}
+	return &http.Client{Timeout: peerTimeout, Transport: &http.Transport{DialContext: dial.DialContext, TLSClientConfig: named, DisableKeepAlives: true}}
 }
 
 func observe(ctx context.Context, client *http.Client, n cluster.Node, into *cluster.Observation) error {
@@ -68,7 +72,9 @@ func observe(ctx context.Context, client *http.Client, n cluster.Node, into *clu
 		return err
 	}
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", n.Address, response.Status)
+		said := failure{Error: response.Status}
+		_ = json.Unmarshal(text, &said) // what is no JSON leaves the status
+		return fmt.Errorf("%s answered: %s", n.Address, said.Error)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return fmt.Errorf("%s: %w", n.Address, err)

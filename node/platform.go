@@ -100,7 +100,14 @@ func (b *boot) disk(ctx context.Context) error {
 		}
 		b.machine.Self.Disk = device
 	}
-	return prepareDisk(ctx, b.host, b.machine)
+	if err := prepareDisk(ctx, b.host, b.machine); err != nil {
+		return err
+	}
+	// Now that it is known whose it is. With the room that it had, the machine works as before; the refresh tries again.
+	if err := growDisk(ctx, b.host); err != nil {
+		b.report.say("%v", err)
+	}
+	return placeDisk(b.host)
 }
 
 // announce tells the platform that the machine is ready.

@@ -54,7 +54,7 @@ func (a Agent) refresh(ctx context.Context, facts cluster.Facts) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, refreshDeadline)
 	defer cancel()
-	failure := a.bringUpToDate(ctx, facts, out)
+	failure := errors.Join(growDisk(ctx, a.Host), a.bringUpToDate(ctx, facts, out))
 	return errors.Join(failure, noteRefresh(a.Host, status, failure))
 }
 

@@ -24,6 +24,7 @@ type through struct {
 	*step.Recorder
 	down  []string // units that do not run
 	wrong string   // a program whose check fails
+	disk  string   // the device of its data disk; empty: it has none
 }
 
 func (m *through) answer(c step.Command) (step.Output, error) {
@@ -33,6 +34,10 @@ func (m *through) answer(c step.Command) (step.Output, error) {
 	switch {
 	case c.Argv[0] == m.wrong:
 		return fails, exit
+	case c.Argv[0] == "findmnt" && m.disk == "":
+		return fails, &step.ExitError{Argv: c.Argv, Status: 1}
+	case c.Argv[0] == "findmnt":
+		return step.Output{Stdout: []byte(m.disk + "\n")}, nil
 	case c.Argv[0] != "systemctl":
 	case slices.Contains(m.down, last) && c.Argv[1] == "is-active":
 		return fails, exit
@@ -118,6 +123,22 @@ func TestRefreshReloadsOnlyWhatChanged(t *testing.T) {
 	decision, err := keptDecision(m)
 	if want := (role.EtcdStart{State: "existing", Token: "t"}); err != nil || !cmp.Equal(decision.Etcd, want) {
 		t.Errorf("kept %+v, %v: a rescue is done once", decision.Etcd, err)
+	}
+}
+
+// A data disk that was made larger is used without a reboot; one that can't be is told, and keeps nothing else from its turn.
+func TestRefreshGrowsTheDisk(t *testing.T) {
+	m := booted(t, "heartbeat-1")
+	m.disk, m.wrong = "/dev/vdb", "resize2fs"
+	if err := m.refresh(t); err == nil || !strings.Contains(m.status(t).Refresh, "resize2fs /dev/vdb") {
+		t.Errorf("got %v; the status says %q", err, m.status(t).Refresh)
+	}
+	if m.Entries["/etc/cincbake/firewall.nft"].Content == nil {
+		t.Error("no file was written")
+	}
+	m.wrong = ""
+	if err := m.refresh(t); err != nil || m.status(t).Refresh != "" {
+		t.Errorf("got %v; the status says %q", err, m.status(t).Refresh)
 	}
 }
 

@@ -133,7 +133,7 @@ func (e *endpoint) routes() http.Handler {
 			reply(w, answer.status, answer)
 		})
 	}
-	route("GET /v1/observation", anyMember, func(*http.Request) (any, error) { return e.machine.Observe(e.host) })
+	route("GET /v1/observation", anyMember, func(*http.Request) (any, error) { return e.observe() })
 	route("GET /v1/status", operatorOnly, func(r *http.Request) (any, error) { return e.status(r.Context()) })
 	route("GET /v1/doctor", operatorOnly, e.doctor)
 	route("POST /v1/switchover", operatorOnly, e.switchover)
@@ -147,6 +147,19 @@ func (e *endpoint) routes() http.Handler {
 	route("GET /v1/backup", operatorOnly, e.backups)
 	route("POST /v1/backup", operatorOnly, e.backup)
 	return mux
+}
+
+// observe is what this machine holds. Before its data disk is in its place it does not know: the empty directory there would
+// pass for an empty machine, and the others would form a cluster beside the one on the disk.
+func (e *endpoint) observe() (cluster.Observation, error) {
+	placed, err := diskPlaced(e.host)
+	if err == nil && !placed {
+		err = &role.Refusal{Reason: "its data disk is not in its place", Hint: "its own status says why"}
+	}
+	if err != nil {
+		return cluster.Observation{}, err
+	}
+	return e.machine.Observe(e.host)
 }
 
 // failure is how a call that failed answers.

@@ -41,6 +41,8 @@ on a booted machine:
   serve     answer peers and the operator (cincbake-agent.service)
   refresh   let programs know what changed around this machine (cincbake-refresh.timer)
   scrub     remove cloud-init's copies of secrets (cincbake-scrub.service)
+  take FILE take over new secrets where nobody gets through to the endpoint, from the user-data of this machine's
+            new seed (-: standard input)
   reindex   fill the search index anew (ordered by cincbake reindex)
   status    print where the boot stands, as JSON
   doctor [-o json]
@@ -100,6 +102,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		return agent.Refresh(ctx)
 	case "scrub":
 		return agent.Scrub(ctx)
+	case "take":
+		return take(ctx, agent, rest)
 	case "reindex":
 		return agent.Reindex(ctx)
 	case "status":
@@ -119,6 +123,26 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	default:
 		return fmt.Errorf("no command %q: %w", command, errUsage)
 	}
+}
+
+func take(ctx context.Context, agent node.Agent, args []string) error {
+	if len(args) != 1 {
+		return errUsage
+	}
+	source := os.Stdin
+	if args[0] != "-" {
+		file, err := os.Open(args[0])
+		if err != nil {
+			return err
+		}
+		defer file.Close() //nolint:errcheck // read only
+		source = file
+	}
+	userData, err := io.ReadAll(source)
+	if err != nil {
+		return err
+	}
+	return agent.Take(ctx, userData)
 }
 
 // errIll ends the doctor when something is not well.

@@ -55,6 +55,7 @@ type Platform struct {
 	host     step.Runner
 	metadata Metadata
 	pause    time.Duration // about how long to wait before looking again
+	counts   time.Duration // about how long what was found of the other machines counts
 
 	mu       sync.Mutex
 	known    *identity
@@ -76,7 +77,7 @@ var (
 
 // New returns the surroundings of this machine, whose devices host tells of. Credentials are the instance role's.
 func New(host step.Runner) *Platform {
-	return &Platform{host: host, metadata: imds.New(imds.Options{EnableFallback: aws.FalseTernary}), pause: time.Second}
+	return &Platform{host: host, metadata: imds.New(imds.Options{EnableFallback: aws.FalseTernary}), pause: time.Second, counts: 5 * time.Second}
 }
 
 const (
@@ -128,7 +129,7 @@ func (p *Platform) Secrets(ctx context.Context, store cloudinit.SecretStore) ([]
 
 // Discovery finds the machines of the cluster by their tags.
 func (p *Platform) Discovery(r *cluster.Resolved, self cluster.Node) node.Discovery {
-	return discovery{p, r, self}
+	return &discovery{platform: p, cluster: r, self: self}
 }
 
 // absent tells that the metadata service has no such thing.

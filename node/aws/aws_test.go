@@ -92,6 +92,34 @@ func TestNodes(t *testing.T) {
 	m.same("pages", len(pages), 2)
 }
 
+// A machine that waits for its peers looks twice a second; EC2 is asked far less often.
+func TestNodesCountForAMoment(t *testing.T) {
+	m := newMachine(t, "postgres-1")
+	found := m.platform.Discovery(m.r, m.node("postgres-1"))
+	looked := len(m.server.Calls("DescribeInstances"))
+	look := func() (names []string) {
+		t.Helper()
+		nodes, err := found.Nodes(t.Context())
+		m.ok(err)
+		for _, n := range nodes {
+			names = append(names, n.Name)
+		}
+		nodes[0].Name = "spoilt by who asked"
+		return names
+	}
+	for range 10 {
+		m.same("nodes", look(), []string{"postgres-1"})
+	}
+	m.same("calls", len(m.server.Calls("DescribeInstances"))-looked, 1)
+	m.run(map[string]string{cluster.TagCluster: "prod", cluster.TagRole: "postgres", cluster.TagNode: "postgres-2"})
+	m.platform.counts = 50 * time.Millisecond
+	found = m.platform.Discovery(m.r, m.node("postgres-1"))
+	m.same("a new one", look(), []string{"postgres-1", "postgres-2"})
+	m.run(map[string]string{cluster.TagCluster: "prod", cluster.TagRole: "heartbeat", cluster.TagNode: "heartbeat-1"})
+	time.Sleep(100 * time.Millisecond)
+	m.same("after its time", look(), []string{"heartbeat-1", "postgres-1", "postgres-2"})
+}
+
 func TestSecrets(t *testing.T) {
 	m := newMachine(t, "heartbeat-1")
 	store := cloudinit.SecretStoreOf(m.r, m.node("heartbeat-1"))

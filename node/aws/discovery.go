@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -22,13 +23,17 @@ type discovery struct {
 	platform *Platform
 	cluster  *cluster.Resolved
 	self     cluster.Node
+
+	mu    sync.Mutex
+	last  []cluster.Node // what Nodes found last
+	until time.Time      // it counts until then
 }
 
-var _ node.Discovery = discovery{}
+var _ node.Discovery = (*discovery)(nil)
 
 // Self returns this machine with the address of its first interface. All machines of the API pool are the node api, with
 // its certificate; what tells them apart is their instance. A machine whose tags say that it is another one is refused.
-func (d discovery) Self(ctx context.Context) (cluster.Node, error) {
+func (d *discovery) Self(ctx context.Context) (cluster.Node, error) {
 	known, _, err := d.platform.connect(ctx)
 	if err != nil {
 		return cluster.Node{}, err
@@ -50,12 +55,28 @@ func (d discovery) Self(ctx context.Context) (cluster.Node, error) {
 	return self, nil
 }
 
+// Nodes returns the machines that run or are about to: slots by their names, and those of the API pool as api/INSTANCE, in
+// the order of their names. What was found counts for a moment: a machine that waits looks about twice a second, and with all
+// of a cluster waiting EC2 would throttle the whole account.
+func (d *discovery) Nodes(ctx context.Context) ([]cluster.Node, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if time.Now().Before(d.until) {
+		return slices.Clone(d.last), nil
+	}
+	nodes, err := d.describe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	d.last, d.until = nodes, time.Now().Add(role.About(d.platform.counts))
+	return slices.Clone(nodes), nil
+}
+
 // pageSize is how many instances an answer has.
 const pageSize = 100
 
-// Nodes returns the machines that run or are about to: slots by their names, and those of the API pool as api/INSTANCE, in
-// the order of their names.
-func (d discovery) Nodes(ctx context.Context) ([]cluster.Node, error) {
+// describe asks EC2.
+func (d *discovery) describe(ctx context.Context) ([]cluster.Node, error) {
 	_, s, err := d.platform.connect(ctx)
 	if err != nil {
 		return nil, err

@@ -17,7 +17,7 @@ import (
 // of the spec.
 const SystemCAFile = "/etc/ssl/certs/ca-certificates.crt"
 
-// packages are what every machine has beside the base system. e2fsprogs formats data disks.
+// packages are what every machine has beside the base system. e2fsprogs formats data disks and lets them grow.
 func packages() []string {
 	return []string{
 		"ca-certificates", "chrony", "cloud-init", "dbus", "e2fsprogs", "iproute2", "nftables", "openssh-server",

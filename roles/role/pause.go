@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Pause waits about as long as asked: a quarter more or less, so that machines which started together do not ask together.
+// Pause waits about as long as asked, so that machines which started together do not ask together.
 func Pause(ctx context.Context, about time.Duration) error {
-	timer := time.NewTimer(about*3/4 + rand.N(about/2)) //nolint:gosec // jitter, not a secret
+	timer := time.NewTimer(About(about))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
@@ -16,4 +16,9 @@ func Pause(ctx context.Context, about time.Duration) error {
 	case <-timer.C:
 		return nil
 	}
+}
+
+// About returns the duration, or a quarter more or less.
+func About(d time.Duration) time.Duration {
+	return d*3/4 + rand.N(d/2) //nolint:gosec // jitter, not a secret
 }
