@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -67,11 +68,12 @@ func Open(folders Folders, name string) (*Lab, error) {
 // Name returns the lab's name.
 func (l *Lab) Name() string { return l.name }
 
-// Dial connects to a node as another node would: it leaves from the lab's bridge and needs no route on the host.
+// Dial connects to a node as another node would: it leaves from the lab's bridge and needs no route on the host. Of a lab that
+// is not up no machine is left, which the error says as any network does.
 func (l *Lab) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := machine.Network{Path: l.networkFile()}.Dial(ctx, network, address)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, l.notUp()
+		return nil, fmt.Errorf("%w (%w)", l.notUp(), syscall.EHOSTUNREACH)
 	}
 	return conn, err
 }

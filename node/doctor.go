@@ -21,10 +21,8 @@ import (
 
 // What the doctor calls ill.
 const (
-	leastFree     = 5 // per cent of a file system
-	mostOffset    = 5 * time.Second
-	leastLifetime = 7 * 24 * time.Hour
-	warnLifetime  = 30 * 24 * time.Hour
+	leastFree  = 5 // per cent of a file system
+	mostOffset = 5 * time.Second
 )
 
 // probeTime bounds each probe of the doctor's: what is well answers within milliseconds.
@@ -221,18 +219,11 @@ func offset(ctx context.Context, client *http.Client, n cluster.Node) (time.Dura
 }
 
 func (d doctor) certificate() cluster.Finding {
-	f := cluster.Finding{Check: "certificate"}
 	certificate, err := d.in.Secrets.Leaf.X509()
 	if err != nil {
-		f.Detail = err.Error()
-		return withHint(f, "render the machine's seed again")
+		return cluster.Finding{Check: "certificate", Detail: err.Error(), Hint: "render the machine's seed again"}
 	}
-	left := certificate.NotAfter.Sub(d.now)
-	f.OK, f.Detail = left >= leastLifetime, fmt.Sprintf("ends in %d days, on %s", int(left.Hours()/24), certificate.NotAfter.UTC().Format(time.DateOnly))
-	if left < warnLifetime {
-		f.Hint = "cincbake secrets rotate leaves --apply"
-	}
-	return f
+	return cluster.JudgeCertificate(certificate.NotAfter, d.now)
 }
 
 // units asks systemd for what failed.

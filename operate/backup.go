@@ -139,7 +139,7 @@ func (c Client) keepsBackups(databases []cluster.Node) error {
 // their word nothing is known.
 func (c Client) Belongs(ctx context.Context, bundle *secrets.Bundle) error {
 	var others []string
-	for _, node := range c.Cluster.Nodes {
+	for _, node := range c.machines(ctx) {
 		scoped, err := bundle.Scope(node)
 		if err != nil {
 			return err

@@ -111,7 +111,8 @@ func holding(t *testing.T, bundle *secrets.Bundle, node cluster.Node) http.Handl
 }
 
 func TestBelongs(t *testing.T) {
-	r := testCluster()
+	r := pooled()
+	spare := Client{Cluster: r}.spares()[0]
 	generate := func() *secrets.Bundle {
 		bundle, err := secrets.Generate(r, time.Now())
 		if err != nil {
@@ -127,12 +128,17 @@ func TestBelongs(t *testing.T) {
 		code     exit.Code
 		want     string
 	}{
-		{"it does", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[0]), "postgres-2": holding(t, own, r.Nodes[1])}, exit.Done, ""},
-		{"one has another", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[0]), "postgres-2": holding(t, other, r.Nodes[1])}, exit.Unsafe, "postgres-2 run with other secrets"},
-		{"a database does not answer", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[0])}, exit.Failed, "postgres-2 does not answer"},
+		{"it does", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[1]), "postgres-2": holding(t, own, r.Nodes[2])}, exit.Done, ""},
+		{"one has another", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[1]), "postgres-2": holding(t, other, r.Nodes[2])}, exit.Unsafe, "postgres-2 run with other secrets"},
+		{
+			"one of the pool has another",
+			map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[1]), "postgres-2": holding(t, own, r.Nodes[2]), "api-2": holding(t, other, spare)},
+			exit.Unsafe, "api-2 run with other secrets",
+		},
+		{"a database does not answer", map[string]http.Handler{"postgres-1": holding(t, own, r.Nodes[1])}, exit.Failed, "postgres-2 does not answer"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			err := agents(t, row.handlers).Belongs(t.Context(), own)
+			err := agentsOf(t, r, row.handlers).Belongs(t.Context(), own)
 			if exit.CodeOf(err) != row.code || err != nil && !strings.Contains(err.Error(), row.want) {
 				t.Errorf("got %v (code %d)", err, exit.CodeOf(err))
 			}

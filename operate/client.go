@@ -16,6 +16,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -45,7 +47,19 @@ type NodeStatus struct {
 	Node   cluster.Node   `json:"node"`
 	Status cluster.Status `json:"status,omitzero"`
 	Error  string         `json:"error,omitempty"`
+	// Silence is what no answer tells of the machine.
+	Silence Silence `json:"silence,omitempty"`
 }
+
+// Silence is what can be concluded when a machine does not answer as it should.
+type Silence string
+
+// The silences.
+const (
+	SilenceGone    Silence = "gone"    // nobody takes connections: it is off, or a firewall is before it
+	SilenceThere   Silence = "there"   // somebody took the connection: it is on, and does not know us, or we it
+	SilenceUnasked Silence = "unasked" // the question did not leave this computer
+)
 
 // Answered tells whether the node's agent answered.
 func (s NodeStatus) Answered() bool { return s.Error == "" }
@@ -68,7 +82,7 @@ func (c Client) Statuses(ctx context.Context) map[string]cluster.Status {
 
 // Status asks every node at once and returns them in the cluster's order. A node that does not answer is no error: it is
 // part of how the cluster is. API nodes that were added from the pool follow the cluster's own; an address of the pool where
-// nobody answers is just not taken.
+// nobody takes connections is just not taken.
 func (c Client) Status(ctx context.Context) []NodeStatus {
 	ctx, cancel := context.WithTimeout(ctx, askDeadline)
 	defer cancel()
@@ -82,7 +96,7 @@ func (c Client) Status(ctx context.Context) []NodeStatus {
 		asking.Go(func() { added[i] = c.briefly().ask(ctx, node) })
 	}
 	asking.Wait()
-	added = slices.DeleteFunc(added, func(s NodeStatus) bool { return !s.Answered() })
+	added = slices.DeleteFunc(added, func(s NodeStatus) bool { return !s.Answered() && s.Silence != SilenceThere })
 	last := len(all)
 	for i, node := range nodes {
 		if node.Role == cluster.RoleAPI {
@@ -95,9 +109,20 @@ func (c Client) Status(ctx context.Context) []NodeStatus {
 func (c Client) ask(ctx context.Context, node cluster.Node) NodeStatus {
 	s := NodeStatus{Node: node}
 	if err := c.call(ctx, node, http.MethodGet, "/v1/status", nil, &s.Status); err != nil {
-		s.Error = err.Error()
+		s.Error, s.Silence = err.Error(), silenceOf(err)
 	}
 	return s
+}
+
+// machines are the nodes of the cluster, and those of its pool that are there.
+func (c Client) machines(ctx context.Context) []cluster.Node { return nodesOf(c.Status(ctx)) }
+
+func nodesOf(all []NodeStatus) []cluster.Node {
+	nodes := make([]cluster.Node, len(all))
+	for i, s := range all {
+		nodes[i] = s.Node
+	}
+	return nodes
 }
 
 // spares are the API nodes of the pool that the cluster does not count on. On AWS nobody knows where they would be.
@@ -119,16 +144,20 @@ func (c Client) spares() []cluster.Node {
 // briefly is the client with little patience for a machine that may not be there: it must connect soon, and may then take
 // its time to answer.
 func (c Client) briefly() Client {
-	dial := c.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
+	dial := c.dialer()
 	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		ctx, cancel := context.WithTimeout(ctx, connectDeadline)
 		defer cancel()
 		return dial(ctx, network, address)
 	}
 	return c
+}
+
+func (c Client) dialer() func(ctx context.Context, network, address string) (net.Conn, error) {
+	if c.Dial != nil {
+		return c.Dial
+	}
+	return new(net.Dialer).DialContext
 }
 
 // Observation returns what a node tells its peers about what it holds.
@@ -150,20 +179,26 @@ type Handover struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// CheckSwitchover tells whether a switchover could be ordered now, and from which primary. Whether the database can follow
+// the order, the primary knows alone.
+func (c Client) CheckSwitchover(ctx context.Context, to string) (primary string, err error) {
+	if to != "" {
+		node, err := c.node(to)
+		if err != nil {
+			return "", err
+		}
+		if node.Role != cluster.RolePostgres {
+			return "", exit.Errorf(exit.Invalid, "%s is no database node", to)
+		}
+	}
+	return c.Primary(ctx)
+}
+
 // Switchover makes another node the primary: the one that is named, or the cluster's choice.
 func (c Client) Switchover(ctx context.Context, to string) (Handover, error) {
 	ctx, cancel := context.WithTimeout(ctx, orderDeadline)
 	defer cancel()
-	if to != "" {
-		node, err := c.node(to)
-		if err != nil {
-			return Handover{}, err
-		}
-		if node.Role != cluster.RolePostgres {
-			return Handover{}, exit.Errorf(exit.Invalid, "%s is no database node", to)
-		}
-	}
-	primary, err := c.Primary(ctx)
+	primary, err := c.CheckSwitchover(ctx, to)
 	if err != nil {
 		return Handover{}, err
 	}
@@ -201,7 +236,13 @@ func (c Client) rescue(ctx context.Context, name, path string) (string, error) {
 	return answer.Ordered, c.call(ctx, node, http.MethodPost, path, nil, &answer)
 }
 
+// node is one of the cluster's, or of its pool.
 func (c Client) node(name string) (cluster.Node, error) {
+	for _, spare := range c.spares() {
+		if spare.Name == name {
+			return spare, nil
+		}
+	}
 	node, err := c.Cluster.Node(name)
 	return node, exit.As(exit.Invalid, err)
 }
@@ -232,7 +273,7 @@ func (c Client) call(ctx context.Context, node cluster.Node, method, path string
 		body = bytes.NewReader(text)
 	}
 	if !node.Address.IsValid() {
-		return fmt.Errorf("no machine called %s is found", node.Name)
+		return &unreached{fmt.Errorf("no machine called %s is found", node.Name), SilenceGone}
 	}
 	address := net.JoinHostPort(node.Address.String(), strconv.Itoa(cluster.PortAgent))
 	request, err := http.NewRequestWithContext(ctx, method, "https://"+address+path, body)
@@ -243,14 +284,26 @@ func (c Client) call(ctx context.Context, node cluster.Node, method, path string
 	// has the pool's.
 	known := c.TLS.Clone()
 	known.ServerName, _, _ = strings.Cut(node.Name, "/")
+	var taken atomic.Bool // the connection: the transport makes it in a goroutine of its own
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := c.dialer()(ctx, network, address)
+		if err == nil {
+			taken.Store(true)
+		}
+		return conn, err
+	}
 	client := &http.Client{
 		// A connection per question: a machine that was replaced meanwhile is never asked over its predecessor's.
-		Transport:     &http.Transport{DialContext: c.Dial, TLSClientConfig: known, DisableKeepAlives: true},
+		Transport:     &http.Transport{DialContext: dial, TLSClientConfig: known, DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
 	if err != nil {
-		return fmt.Errorf("%s does not answer: %w", node.Name, reason(err))
+		silent := fmt.Errorf("%s does not answer: %w", node.Name, reason(err))
+		if !taken.Load() {
+			return &unreached{silent, unconnected(err)}
+		}
+		return silent
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(response.Body, mostBytes))
@@ -271,6 +324,36 @@ func (c Client) call(ctx context.Context, node cluster.Node, method, path string
 		return fmt.Errorf("%s answered what this release can't read: %w", node.Name, err)
 	}
 	return nil
+}
+
+// unreached is a question that came to no machine.
+type unreached struct {
+	error
+	silence Silence
+}
+
+func (u *unreached) Unwrap() error { return u.error }
+
+// unconnected is what it tells of a machine that no connection to it was made.
+func unconnected(err error) Silence {
+	// What somebody on the way says of the machine, or that nobody says anything.
+	for _, of := range []error{
+		syscall.ECONNREFUSED, syscall.EHOSTUNREACH, syscall.ENETUNREACH, syscall.EHOSTDOWN, syscall.ETIMEDOUT, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, of) {
+			return SilenceGone
+		}
+	}
+	return SilenceUnasked
+}
+
+// silenceOf is what a failed question tells of the machine: whatever else went wrong, went wrong with somebody there.
+func silenceOf(err error) Silence {
+	var unreached *unreached
+	if errors.As(err, &unreached) {
+		return unreached.silence
+	}
+	return SilenceThere
 }
 
 // reason is why a question got no answer, without the address, which the node's name says.

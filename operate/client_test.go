@@ -12,9 +12,11 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -76,7 +78,7 @@ func agentsOf(t *testing.T, c *cluster.Resolved, handlers map[string]http.Handle
 	return Client{Cluster: c, TLS: operator, Dial: func(ctx context.Context, network, address string) (net.Conn, error) {
 		at, on := listeners[address]
 		if !on {
-			return nil, &net.OpError{Op: "dial", Err: errors.New("no route to host")}
+			return nil, &net.OpError{Op: "dial", Err: syscall.EHOSTUNREACH}
 		}
 		return new(net.Dialer).DialContext(ctx, network, at)
 	}}
@@ -116,7 +118,7 @@ func TestStatusAsksEveryNode(t *testing.T) {
 	got := c.Status(t.Context())
 	want := []NodeStatus{
 		{Node: c.Cluster.Nodes[0], Status: ready(primary())},
-		{Node: c.Cluster.Nodes[1], Error: "postgres-2 does not answer: no route to host"},
+		{Node: c.Cluster.Nodes[1], Error: "postgres-2 does not answer: no route to host", Silence: SilenceGone},
 		{Node: c.Cluster.Nodes[2], Status: ready(nil)},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
@@ -172,6 +174,75 @@ func TestStatusFindsWhatWasAddedFromThePool(t *testing.T) {
 	}
 }
 
+// pooled is testCluster with two API nodes, of which the cluster counts on one.
+func pooled() *cluster.Resolved {
+	r := testCluster()
+	pool := []netip.Addr{netip.MustParseAddr("10.20.0.21"), netip.MustParseAddr("10.20.0.22")}
+	r.API = &cluster.API{Pool: pool}
+	r.Nodes = append([]cluster.Node{{Name: "api-1", Role: cluster.RoleAPI, Slot: 1, Address: pool[0]}}, r.Nodes...)
+	return r
+}
+
+// A machine of the pool that is on and does not know us is missed: its part of new secrets would never get there.
+func TestStatusMissesWhatIsThereAndDoesNotAnswer(t *testing.T) {
+	pong := cluster.Status{Result: cluster.ResultReady, Service: &cluster.Service{Status: "pong"}}
+	handlers := map[string]http.Handler{
+		"api-1": saying(pong), "postgres-1": saying(ready(primary())), "postgres-2": saying(ready(standby())), "heartbeat-1": saying(ready(nil)),
+	}
+	c := agentsOf(t, pooled(), handlers)
+	if err := Whole(c.Status(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	dial := c.Dial
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "10.20.0.22:9440" {
+			address = "10.20.0.21:9440" // who is there has another certificate than api-2
+		}
+		return dial(ctx, network, address)
+	}
+	if err := Whole(c.Status(t.Context())); err == nil || !strings.HasPrefix(err.Error(), "api-2 does not answer: ") || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// What is concluded of a machine that does not answer follows from how far the question got.
+func TestSilence(t *testing.T) {
+	failing := func(err error) func(context.Context, string, string) (net.Conn, error) {
+		return func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.OpError{Op: "dial", Err: err}
+		}
+	}
+	refusing := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, `{"error":"no"}`, http.StatusForbidden) })
+	for _, row := range []struct {
+		name string
+		dial error
+		want Silence
+	}{
+		{"the port is closed", os.NewSyscallError("connect", syscall.ECONNREFUSED), SilenceGone},
+		{"nobody has the address", os.NewSyscallError("connect", syscall.EHOSTUNREACH), SilenceGone},
+		{"nobody says anything", os.NewSyscallError("connect", syscall.ETIMEDOUT), SilenceGone},
+		{"nobody says anything for as long as we wait", context.DeadlineExceeded, SilenceGone},
+		{"its network is gone", os.NewSyscallError("connect", syscall.ENETUNREACH), SilenceGone},
+		{"we may not", os.NewSyscallError("connect", syscall.EPERM), SilenceUnasked},
+		{"we were stopped", context.Canceled, SilenceUnasked},
+		{"it speaks HTTP", nil, SilenceThere},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := agents(t, map[string]http.Handler{"postgres-1": refusing})
+			if row.dial != nil {
+				c.Dial = failing(row.dial)
+			}
+			if s := c.Status(t.Context())[0]; s.Answered() || s.Silence != row.want {
+				t.Errorf("%q is taken for %q", s.Error, s.Silence)
+			}
+		})
+	}
+	nowhere := Client{Cluster: &cluster.Resolved{Nodes: []cluster.Node{{Name: "api-1"}}}}
+	if s := nowhere.Status(t.Context())[0]; s.Silence != SilenceGone || s.Error != "no machine called api-1 is found" {
+		t.Errorf("%q is taken for %q", s.Error, s.Silence)
+	}
+}
+
 func TestDatabaseRole(t *testing.T) {
 	c := agents(t, map[string]http.Handler{"postgres-1": saying(ready(standby())), "postgres-2": saying(ready(nil))})
 	for _, row := range []struct{ node, role, err string }{
@@ -197,7 +268,7 @@ func TestStatusDoesNotWaitForASilentNode(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	all := c.Status(ctx)
-	if all[0].Error != "postgres-1 does not answer: context deadline exceeded" || !all[1].Answered() {
+	if all[0].Error != "postgres-1 does not answer: context deadline exceeded" || all[0].Silence != SilenceThere || !all[1].Answered() {
 		t.Errorf("got %+v", all)
 	}
 }
@@ -213,7 +284,7 @@ func TestAMachineWithAnothersCertificateIsNotBelieved(t *testing.T) {
 		t.Errorf("postgres-1: %s", all[0].Error)
 	}
 	for _, s := range all[1:] {
-		if s.Answered() || !strings.Contains(s.Error, "certificate") {
+		if s.Answered() || !strings.Contains(s.Error, "certificate") || s.Silence != SilenceThere {
 			t.Errorf("%s was answered for by postgres-1: %q", s.Node.Name, s.Error)
 		}
 	}
@@ -358,7 +429,7 @@ func TestTable(t *testing.T) {
 	waiting := cluster.Status{
 		Phase: "join", Result: cluster.ResultWaiting, CertificateExpires: now,
 		Reason: "postgres-1 and postgres-2 do not answer, and a cluster is formed only when every voter says that it is empty",
-		Hint:   "start them",
+		Hint:   "start them", Refresh: "not running: chrony\nnot running: etcd",
 		Quorum: &cluster.Quorum{},
 	}
 	for _, row := range []struct {
@@ -403,7 +474,9 @@ the cluster is not whole
       formed only when every voter says that it is empty
   no database node is primary
   heartbeat-1 sees no healthy quorum
-warning: certificates end soon: heartbeat-1 (EXPIRED): cincbake secrets rotate leaves --apply
+urgent: certificates end within days: heartbeat-1 (EXPIRED): cincbake secrets rotate leaves --apply
+warning: the refresh of heartbeat-1 fails, so it does not take up what changes: not running: chrony;
+    not running: etcd: cincbake doctor heartbeat-1
 `},
 	} {
 		t.Run(row.name, func(t *testing.T) {

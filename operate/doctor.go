@@ -32,21 +32,21 @@ func (e Examination) Well() bool {
 	return true
 }
 
-// Doctor has the named machines look themselves over, all at once; without a name, every machine. A machine that does not
-// answer is a finding of its own.
+// Doctor has the named machines look themselves over, all at once; without a name, every machine, those of the pool that are
+// there among them. A machine that does not answer is a finding of its own.
 func (c Client) Doctor(ctx context.Context, names ...string) ([]Examination, error) {
 	ctx, cancel := context.WithTimeout(ctx, doctorDeadline)
 	defer cancel()
-	nodes := c.Cluster.Nodes
-	if len(names) > 0 {
-		nodes = nil
-		for _, name := range names {
-			node, err := c.node(name)
-			if err != nil {
-				return nil, err
-			}
-			nodes = append(nodes, node)
+	var nodes []cluster.Node
+	for _, name := range names {
+		node, err := c.node(name)
+		if err != nil {
+			return nil, err
 		}
+		nodes = append(nodes, node)
+	}
+	if len(names) == 0 {
+		nodes = c.machines(ctx)
 	}
 	all := make([]Examination, len(nodes))
 	var asking sync.WaitGroup

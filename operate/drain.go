@@ -29,61 +29,114 @@ func (c Client) Drain(ctx context.Context, name string, drained bool) error {
 	if err := c.call(asking, node, http.MethodPost, "/v1/drain", order, &done); err != nil {
 		return err
 	}
-	return c.awaitBalancers(ctx, name, drained)
+	return c.awaitBalancers(ctx, name, drained, balancersDeadline)
 }
 
 // balancersDeadline bounds the wait for the balancers, which ask every two seconds.
 const balancersDeadline = 30 * time.Second
 
-func (c Client) awaitBalancers(ctx context.Context, name string, drained bool) error {
-	if len(c.Cluster.NodesOf(cluster.RoleLB)) == 0 {
-		return nil // somebody else's, who can't be asked
+// balancing is what the cluster's own balancers say. One that says nothing may lead clients all the same.
+type balancing struct {
+	said   map[string]cluster.Balancer // by the lb node's name
+	silent []string                    // of the others, why
+}
+
+func balancingOf(all []NodeStatus) balancing {
+	b := balancing{said: map[string]cluster.Balancer{}}
+	for _, s := range all {
+		switch {
+		case s.Node.Role != cluster.RoleLB:
+		case !s.Answered():
+			b.silent = append(b.silent, s.Error)
+		case s.Status.Balancer == nil:
+			b.silent = append(b.silent, s.Node.Name+" says nothing of its haproxy")
+		default:
+			b.said[s.Node.Name] = *s.Status.Balancer
+		}
 	}
-	ctx, cancel := context.WithTimeout(ctx, balancersDeadline)
-	defer cancel()
+	return b
+}
+
+// unheard is why nothing is known of what the silent balancers do; nil: all were heard.
+func (b balancing) unheard(code exit.Code, unknown string) error {
+	if len(b.silent) == 0 {
+		return nil
+	}
+	return exit.Errorf(code, "%s, so %s: a balancer whose agent is silent may serve all the same; see cincbake status", strings.Join(b.silent, "; "), unknown)
+}
+
+// behind names the balancers that do not do yet, as far as is known, what an API node was told.
+func (b balancing) behind(name string, drained bool) []string {
+	var behind []string
+	for lb, says := range b.said {
+		if slices.Contains(says.Up, name) == drained {
+			behind = append(behind, lb+" has not heard of it")
+		}
+	}
+	slices.Sort(behind)
+	return append(behind, b.silent...)
+}
+
+// awaitBalancers waits until every balancer does what the API node was told. Where the cluster has none of its own, there is
+// nobody who could be asked.
+func (c Client) awaitBalancers(ctx context.Context, name string, drained bool, within time.Duration) error {
+	end := time.Now().Add(within)
 	for {
-		var behind []string
-		for _, s := range c.Status(ctx) {
-			if b := s.Status.Balancer; b != nil && slices.Contains(b.Up, name) == drained {
-				behind = append(behind, s.Node.Name)
-			}
-		}
-		if len(behind) == 0 && ctx.Err() == nil {
+		behind := balancingOf(c.Status(ctx)).behind(name, drained)
+		switch {
+		case ctx.Err() != nil: // the answers are about our own hurry
+			return ctx.Err()
+		case len(behind) == 0:
 			return nil
+		case !time.Now().Before(end):
+			return exit.Errorf(exit.TimedOut, "%s was told, and after %v it is not known that clients are led so: %s", name, within, strings.Join(behind, "; "))
 		}
-		if role.Pause(ctx, time.Second) != nil {
-			return exit.Errorf(exit.TimedOut, "%s has not heard of it after %v", strings.Join(behind, " and "), balancersDeadline)
+		if err := role.Pause(ctx, time.Second); err != nil {
+			return err
 		}
 	}
 }
 
-// Alone tells whether an API node is the only one that gets clients because it is well, by the account of a balancer. Where
-// none is well, clients go to any.
-func (c Client) Alone(ctx context.Context, name string) bool {
-	for _, s := range c.Status(ctx) {
-		if b := s.Status.Balancer; b != nil && slices.Equal(b.Up, []string{name}) {
-			return true
-		}
+// CheckDrain tells whether an API node could be ordered now to be drained, or not to be.
+func (c Client) CheckDrain(ctx context.Context, name string) error {
+	node, err := c.apiNode(name)
+	if err != nil {
+		return err
 	}
-	return false
+	ctx, cancel := context.WithTimeout(ctx, askDeadline)
+	defer cancel()
+	return c.call(ctx, node, http.MethodGet, "/v1/status", nil, new(cluster.Status))
 }
 
-// AwaitClientsGone waits until an API node has no clients any more through any balancer that answers, and returns how many
-// connections are left when that takes longer than within.
+// Alone tells whether an API node is the only one that gets clients because it is well, by the account of any balancer. Where
+// none is well, clients go to any. That others get clients, too, is known only when every balancer was heard.
+func (c Client) Alone(ctx context.Context, name string) (bool, error) {
+	b := balancingOf(c.Status(ctx))
+	for _, says := range b.said {
+		if slices.Equal(says.Up, []string{name}) {
+			return true, nil
+		}
+	}
+	return false, b.unheard(exit.Unsafe, "whether another API machine gets clients is not known")
+}
+
+// AwaitClientsGone waits until an API node has no clients any more through any balancer, and returns how many connections are
+// left when that takes longer than within. It fails when a balancer is silent then.
 func (c Client) AwaitClientsGone(ctx context.Context, name string, within time.Duration) (int, error) {
 	end := time.Now().Add(within)
 	for {
+		b := balancingOf(c.Status(ctx))
 		left := 0
-		for _, s := range c.Status(ctx) {
-			if b := s.Status.Balancer; b != nil {
-				left += b.Sessions[name]
-			}
+		for _, says := range b.said {
+			left += says.Sessions[name]
 		}
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return left, ctx.Err()
-		}
-		if left == 0 || !time.Now().Before(end) {
-			return left, nil
+		case left == 0 && len(b.silent) == 0:
+			return 0, nil
+		case !time.Now().Before(end):
+			return left, b.unheard(exit.TimedOut, fmt.Sprintf("how many connections of clients are left on %s is not known", name))
 		}
 		if err := role.Pause(ctx, min(time.Second, max(time.Until(end), time.Millisecond))); err != nil {
 			return left, err
@@ -130,11 +183,6 @@ func (c Client) Reindex(ctx context.Context, name string) error {
 
 // apiNode is an API node of the cluster, or of its pool.
 func (c Client) apiNode(name string) (cluster.Node, error) {
-	for _, spare := range c.spares() {
-		if spare.Name == name {
-			return spare, nil
-		}
-	}
 	node, err := c.node(name)
 	if err == nil && node.Role != cluster.RoleAPI {
 		err = exit.Errorf(exit.Invalid, "%s is no API node", name)

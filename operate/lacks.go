@@ -108,19 +108,39 @@ func balancerLacks(all []NodeStatus) []string {
 	return lacks
 }
 
-// warnAhead is how long before its end a certificate is worth a word.
-const warnAhead = 30 * 24 * time.Hour
+// Urgent tells what keeps no cluster from being whole, and must not wait: certificates that every machine's doctor finds ill.
+func Urgent(all []NodeStatus, now time.Time) []string {
+	return ending(all, now, "FAIL", "certificates end within days")
+}
 
-// Warnings tells what a whole cluster will lack before long: certificates that end soon.
+// Warnings tells what a whole cluster will lack before long: certificates that end soon, and what machines do not take up
+// since their refresh fails.
 func Warnings(all []NodeStatus, now time.Time) []string {
-	var ending []string
+	warnings := ending(all, now, "warn", "certificates end soon")
 	for _, s := range all {
-		if end := s.Status.CertificateExpires; !end.IsZero() && end.Sub(now) < warnAhead {
-			ending = append(ending, fmt.Sprintf("%s (%s)", s.Node.Name, remaining(end, now)))
+		if s.Status.Refresh != "" {
+			why := strings.ReplaceAll(strings.TrimSpace(s.Status.Refresh), "\n", "; ")
+			warnings = append(warnings, fmt.Sprintf("the refresh of %s fails, so it does not take up what changes: %s: cincbake doctor %[1]s", s.Node.Name, why))
 		}
 	}
-	if len(ending) == 0 {
+	return warnings
+}
+
+// ending names the machines whose certificates are judged so, and what to do.
+func ending(all []NodeStatus, now time.Time, mark, what string) []string {
+	var names []string
+	remedy := ""
+	for _, s := range all {
+		end := s.Status.CertificateExpires
+		if end.IsZero() {
+			continue // a silent machine's is not known
+		}
+		if judged := cluster.JudgeCertificate(end, now); judged.Mark() == mark {
+			names, remedy = append(names, fmt.Sprintf("%s (%s)", s.Node.Name, remaining(end, now))), judged.Hint
+		}
+	}
+	if len(names) == 0 {
 		return nil
 	}
-	return []string{"certificates end soon: " + strings.Join(ending, ", ") + ": cincbake secrets rotate leaves --apply"}
+	return []string{what + ": " + strings.Join(names, ", ") + ": " + remedy}
 }

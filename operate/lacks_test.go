@@ -173,15 +173,25 @@ func TestWarnings(t *testing.T) {
 	all := wholeTiers()
 	all[lb1].Status.CertificateExpires = now.AddDate(0, 0, 30)
 	all[lb2].Status.CertificateExpires = now.AddDate(0, 0, 30).Add(-time.Second)
-	all[api1].Status.CertificateExpires = now
-	want := []string{"certificates end soon: lb-2 (29 days), api-1 (EXPIRED): cincbake secrets rotate leaves --apply"}
+	all[api1].Status.CertificateExpires = now.AddDate(0, 0, 7)
+	all[api2].Status.CertificateExpires = now.AddDate(0, 0, 7).Add(-time.Second)
+	all[search1].Status.CertificateExpires = now
+	all[search2].Status.Refresh = "not running: chrony"
+	want := []string{
+		"certificates end soon: lb-2 (29 days), api-1 (7 days): cincbake secrets rotate leaves --apply",
+		"the refresh of opensearch-2 fails, so it does not take up what changes: not running: chrony: cincbake doctor opensearch-2",
+	}
 	if diff := cmp.Diff(want, Warnings(all, now)); diff != "" {
+		t.Error(diff)
+	}
+	want = []string{"certificates end within days: api-2 (6 days), opensearch-1 (EXPIRED): cincbake secrets rotate leaves --apply"}
+	if diff := cmp.Diff(want, Urgent(all, now)); diff != "" {
 		t.Error(diff)
 	}
 	if err := Whole(all); err != nil {
 		t.Errorf("a certificate that ends is no lack: %v", err)
 	}
-	if got := Warnings(wholeTiers(), now); got != nil {
+	if got := append(Warnings(wholeTiers(), now), Urgent(wholeTiers(), now)...); got != nil {
 		t.Errorf("got %q", got)
 	}
 }

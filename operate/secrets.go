@@ -32,16 +32,18 @@ type taken struct {
 }
 
 // CheckDelivery tells whether every machine would take its part of the bundle over now, and changes nothing: the cluster
-// must be whole, and every machine must be able to go on from the secrets that it has.
+// must be whole, and every machine must be able to go on from the secrets that it has. One of the pool that is there and
+// does not answer keeps it from being whole: what it does not get now would cut it off for good.
 func (c Client) CheckDelivery(ctx context.Context, bundle *secrets.Bundle) ([]Delivery, error) {
-	if err := Whole(c.Status(ctx)); err != nil {
+	all := c.Status(ctx)
+	if err := Whole(all); err != nil {
 		return nil, exit.Errorf(exit.Unsafe, "secrets are delivered to a whole cluster only:\n%w", err)
 	}
 	var (
 		would    []Delivery
 		problems []error
 	)
-	for _, node := range c.deliveryOrder("") {
+	for _, node := range nodesOf(all) {
 		answer, err := c.deliver(ctx, node, bundle, "?check")
 		problems = append(problems, err)
 		would = append(would, Delivery{Node: node.Name, Changed: answer.Changed})
@@ -53,15 +55,16 @@ func (c Client) CheckDelivery(ctx context.Context, bundle *secrets.Bundle) ([]De
 // before is ready with it and the cluster is whole. It stops at the first that is not; who has theirs already is passed over
 // then, so that it can be asked for again. Heard hears of each.
 func (c Client) Deliver(ctx context.Context, bundle *secrets.Bundle, heard func(Delivery)) ([]Delivery, error) {
+	all := c.Status(ctx)
 	var primary string
 	if len(c.Cluster.NodesOf(cluster.RolePostgres)) > 0 {
 		var err error
-		if primary, err = c.Primary(ctx); err != nil {
+		if primary, err = primaryOf(all); err != nil {
 			return nil, err
 		}
 	}
 	var done []Delivery
-	for _, node := range c.deliveryOrder(primary) {
+	for _, node := range deliveryOrder(nodesOf(all), primary) {
 		began := time.Now()
 		answer, err := c.deliver(ctx, node, bundle, "")
 		if err != nil {
@@ -80,8 +83,7 @@ func (c Client) Deliver(ctx context.Context, bundle *secrets.Bundle, heard func(
 }
 
 // deliveryOrder is the cluster's order, with the primary last.
-func (c Client) deliveryOrder(primary string) []cluster.Node {
-	nodes := slices.Clone(c.Cluster.Nodes)
+func deliveryOrder(nodes []cluster.Node, primary string) []cluster.Node {
 	slices.SortStableFunc(nodes, func(a, b cluster.Node) int {
 		switch primary {
 		case a.Name:

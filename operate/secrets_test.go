@@ -1,8 +1,10 @@
 package operate
 
 import (
+	"context"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -73,9 +75,16 @@ func (w *town) handler(name string) http.Handler {
 
 func (w *town) agents(t *testing.T) (Client, *secrets.Bundle) {
 	t.Helper()
-	c := agents(t, map[string]http.Handler{
-		"postgres-1": w.handler("postgres-1"), "postgres-2": w.handler("postgres-2"), "heartbeat-1": w.handler("heartbeat-1"),
-	})
+	return w.agentsOf(t, testCluster())
+}
+
+func (w *town) agentsOf(t *testing.T, r *cluster.Resolved) (Client, *secrets.Bundle) {
+	t.Helper()
+	handlers := map[string]http.Handler{}
+	for name := range w.state {
+		handlers[name] = w.handler(name)
+	}
+	c := agentsOf(t, r, handlers)
 	bundle, err := secrets.Generate(c.Cluster, time.Now())
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +110,51 @@ func TestDeliver(t *testing.T) {
 	}
 	if done, err = c.Deliver(t.Context(), bundle, func(Delivery) {}); err != nil || len(w.got) != 3 || len(done[0].Changed) > 0 {
 		t.Errorf("again: %v, %v, and %v got theirs", done, err, w.got)
+	}
+}
+
+// What was launched from the pool runs with secrets of the bundle like any other: it gets its part, and is asked and looked
+// over with the others.
+func TestThePoolTakesPart(t *testing.T) {
+	w := newTown()
+	for _, name := range []string{"api-1", "api-2"} {
+		w.state[name] = cluster.Status{Result: cluster.ResultReady, Updated: time.Unix(1795658400, 0).UTC(), Service: &cluster.Service{Status: "pong"}}
+	}
+	c, bundle := w.agentsOf(t, pooled())
+	if would, err := c.CheckDelivery(t.Context(), bundle); err != nil || len(would) != 5 || would[1].Node != "api-2" {
+		t.Fatalf("a check: %v, %v", would, err)
+	}
+	if _, err := c.Deliver(t.Context(), bundle, func(Delivery) {}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"api-1", "api-2", "postgres-2", "heartbeat-1", "postgres-1"}; !cmp.Equal(want, w.got) {
+		t.Errorf("got theirs: %v", w.got)
+	}
+	all, err := c.Doctor(t.Context())
+	if err != nil || len(all) != 5 || all[1].Node != "api-2" {
+		t.Errorf("looked over: %v, %v", all, err)
+	}
+	if one, err := c.Doctor(t.Context(), "api-2"); err != nil || len(one) != 1 {
+		t.Errorf("looked over by name: %v, %v", one, err)
+	}
+}
+
+// Before a step of the CA's replacement, a machine of the pool that missed the one before keeps all from it.
+func TestCheckDeliveryMissesThePool(t *testing.T) {
+	w := newTown()
+	for _, name := range []string{"api-1", "api-2"} {
+		w.state[name] = cluster.Status{Result: cluster.ResultReady, Service: &cluster.Service{Status: "pong"}}
+	}
+	c, bundle := w.agentsOf(t, pooled())
+	dial := c.Dial
+	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+		if address == "10.20.0.22:9440" {
+			address = "10.20.0.21:9440" // there, and not to be delivered to
+		}
+		return dial(ctx, network, address)
+	}
+	if _, err := c.CheckDelivery(t.Context(), bundle); exit.CodeOf(err) != exit.Unsafe || !strings.Contains(err.Error(), "api-2 does not answer") || len(w.got) > 0 {
+		t.Errorf("got %v", err)
 	}
 }
 

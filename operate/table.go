@@ -43,6 +43,9 @@ func Table(w io.Writer, r *cluster.Resolved, all []NodeStatus, now time.Time) er
 			fmt.Fprintf(&words, "%s\n", fold("  "+strings.TrimSpace(line)))
 		}
 	}
+	for _, urgent := range Urgent(all, now) {
+		fmt.Fprintf(&words, "%s\n", fold("urgent: "+urgent))
+	}
 	for _, warning := range Warnings(all, now) {
 		fmt.Fprintf(&words, "%s\n", fold("warning: "+warning))
 	}

@@ -140,9 +140,11 @@ func primariesAre(names []string) string {
 }
 
 // Primary returns the name of the node that is primary now.
-func (c Client) Primary(ctx context.Context) (string, error) {
+func (c Client) Primary(ctx context.Context) (string, error) { return primaryOf(c.Status(ctx)) }
+
+func primaryOf(all []NodeStatus) (string, error) {
 	var primaries, silent []string
-	for _, s := range c.Status(ctx) {
+	for _, s := range all {
 		if !s.Answered() {
 			silent = append(silent, s.Error)
 		} else if s.Primary() {

@@ -50,7 +50,7 @@ on a booted machine:
 
   version   print the agent's version
 
-exit status: 0 done, 1 failed, 2 bad arguments, 4 timed out, 5 unsafe and refused
+exit status: 0 done, 1 failed, 2 bad arguments or files, 4 timed out, 5 unsafe and refused
 `
 
 func main() {
@@ -63,14 +63,20 @@ func main() {
 // errUsage is a command line that the agent does not understand.
 var errUsage = errors.New("bad arguments; see cincbake-node help")
 
+// errInput is a file that the agent was handed, and can't use.
+type errInput struct{ error }
+
+func (e errInput) Unwrap() error { return e.error }
+
 // explain prints what went wrong and returns the exit status.
 func explain(err error, out io.Writer) int {
 	var refusal *role.Refusal
+	var input errInput
 	status := 1
 	switch {
 	case err == nil:
 		return 0
-	case errors.Is(err, errUsage):
+	case errors.Is(err, errUsage), errors.As(err, &input):
 		status = 2
 	case errors.As(err, &refusal):
 		status = 5
@@ -197,18 +203,11 @@ func build(ctx context.Context, agent node.Agent, command string, args []string,
 	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || recipeFile == "" {
 		return errUsage
 	}
-	text, err := os.ReadFile(recipeFile)
-	if err != nil {
-		return err
-	}
-	recipe, err := cluster.DecodeRecipe(text)
-	if err != nil {
-		return fmt.Errorf("%s: %w", recipeFile, err)
-	}
+	recipe, err := readRecipe(recipeFile)
 	var site cluster.Site
 	var lock *cluster.LockedImage
-	if err := errors.Join(decode(siteFile, &site), decode(lockFile, &lock)); err != nil {
-		return err
+	if err := errors.Join(err, decode(siteFile, &site), decode(lockFile, &lock)); err != nil {
+		return errInput{err}
 	}
 	switch {
 	case command == "bake" && dryRun:
@@ -240,6 +239,18 @@ func build(ctx context.Context, agent node.Agent, command string, args []string,
 		return err
 	}
 	return errors.Join(encode(out, report), out.Close())
+}
+
+func readRecipe(name string) (cluster.Recipe, error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return cluster.Recipe{}, err
+	}
+	recipe, err := cluster.DecodeRecipe(text)
+	if err != nil {
+		return recipe, fmt.Errorf("%s: %w", name, err)
+	}
+	return recipe, nil
 }
 
 // decode reads a file of JSON, strictly; without a name there is nothing to read.

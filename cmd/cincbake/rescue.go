@@ -58,9 +58,16 @@ turns up later is refused.`,
 	}
 }
 
+// rescued is what `rescue -o json` prints.
+type rescued struct {
+	Node    string `json:"node"`
+	Ordered string `json:"ordered"` // what the machine said that it will do
+}
+
 func newRescueOf(r rescue) *cobra.Command {
 	var (
 		operator operatorFlags
+		output   outputFlag
 		node     string
 		yes      bool
 	)
@@ -86,11 +93,15 @@ func newRescueOf(r rescue) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if output.json() {
+				return printJSON(c.OutOrStdout(), rescued{node, ordered})
+			}
 			fmt.Fprintf(c.ErrOrStderr(), "%s: %s\nwatch it with cincbake status\n", node, ordered)
 			return nil
 		},
 	}
 	operator.register(c)
+	output.register(c)
 	c.Flags().StringVar(&node, "node", "", "the machine that kept its data")
 	c.Flags().BoolVar(&yes, "yes", false, "order it, at the cost that is told without this")
 	_ = c.MarkFlagRequired("node")

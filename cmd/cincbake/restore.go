@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,9 +15,22 @@ import (
 	"github.com/cincbake/cincbake/operate"
 )
 
-func newRestore() *cobra.Command {
+// restored is what `restore -o json` prints.
+type restored struct {
+	Spec    string `json:"spec"`
+	Restore string `json:"restore,omitempty"` // the point as the spec has it now; none: it was taken out
+	Written bool   `json:"written"`           // not by a dry run
+	// Gone are the machines that are taken for destroyed, with what was heard of each.
+	Gone []string `json:"gone"`
+}
+
+func newRestore() *cobra.Command { return newRestoreAsking(operate.Client.Status) }
+
+// newRestoreAsking asks the machines in a way of the caller's.
+func newRestoreAsking(ask func(operate.Client, context.Context) []operate.NodeStatus) *cobra.Command {
 	var (
 		operator operatorFlags
+		output   outputFlag
 		latest   bool
 		moment   string
 		done     bool
@@ -30,9 +44,10 @@ the moment that you name. It changes nothing but that file: machines restore whe
 rendered after it. One database machine restores, and the others copy from it; Cinc Server's API nodes find their databases,
 with the superuser that their secrets know, and join.
 
-It refuses while a machine of the quorum still answers: what they hold would be neither restored nor kept. Destroy all of
-these, with their data disks, first. Once the cluster is whole, restore --done takes the point out of the spec again, so that
-it is not gone back to another time.`,
+It refuses while a machine of the quorum is still there, which is one that takes connections, whether it answers as it should
+or not: what it holds would be neither restored nor kept. Destroy all of these, with their data disks, first. Where nobody
+takes connections a machine counts as destroyed, and is named: that a firewall is before it only you can know. Once the
+cluster is whole, restore --done takes the point out of the spec again, so that it is not gone back to another time.`,
 		Example: `  cincbake restore --latest
   cincbake restore --time 2026-11-26T08:00:00Z
   cincbake restore --done`,
@@ -57,15 +72,20 @@ it is not gone back to another time.`,
 			if err != nil {
 				return err
 			}
+			result := restored{Spec: operator.path, Restore: point.yaml(), Written: !dryRun, Gone: []string{}}
 			var next string
 			if !done {
 				record, known, err := checkRecord(spec.SecretsPath(), bundle)
 				if err != nil {
 					return err
 				}
-				if err := gone(client.Status(c.Context())); err != nil {
+				silent, err := gone(ask(client, c.Context()))
+				if err != nil {
 					return err
 				}
+				result.Gone = append(result.Gone, silent...)
+				fmt.Fprintf(c.ErrOrStderr(), "taken for destroyed, since nobody takes connections there:\n  %s\none that runs all the same, behind a firewall or in a lab (--lab), must be destroyed before others start anew\n",
+					strings.Join(silent, "\n  "))
 				if !known {
 					fmt.Fprintf(c.ErrOrStderr(), "warning: there is no backup.json beside %s, so whether this is the backup's bundle shows when a machine reads it\n", spec.SecretsPath())
 				} else if point.after(record.Ended) {
@@ -79,6 +99,9 @@ it is not gone back to another time.`,
 			} else if err := replaceSpec(operator.path, changed); err != nil {
 				return err
 			}
+			if output.json() {
+				return printJSON(c.OutOrStdout(), result)
+			}
 			fmt.Fprintf(c.ErrOrStderr(), "%s %s: %s\n", verb, operator.path, point)
 			if next != "" {
 				fmt.Fprintln(c.ErrOrStderr(), next)
@@ -87,6 +110,7 @@ it is not gone back to another time.`,
 		},
 	}
 	operator.register(c)
+	output.register(c)
 	c.Flags().BoolVar(&latest, "latest", false, "begin from the newest point that the repository has")
 	c.Flags().StringVar(&moment, "time", "", "begin from this moment, like 2026-11-26T08:00:00Z")
 	c.Flags().BoolVar(&done, "done", false, "take the point out of the spec: the cluster has its data")
@@ -121,19 +145,37 @@ func restorePoint(latest bool, moment string, done bool, now time.Time) (point, 
 	return point{restore: &cluster.Restore{Time: at.UTC().Truncate(time.Second)}}, nil
 }
 
-// gone refuses while any machine answers that takes part in deciding whether there is a cluster.
-func gone(all []operate.NodeStatus) error {
-	var there []string
+// gone refuses while any machine is there that takes part in deciding whether there is a cluster, and when it can't be asked
+// whether it is. It returns what was heard of each that is gone.
+func gone(all []operate.NodeStatus) (silent []string, err error) {
+	var there, strange, unasked []string
 	for _, s := range all {
-		if (s.Node.Role == cluster.RolePostgres || s.Node.Role == cluster.RoleHeartbeat) && s.Answered() {
+		if s.Node.Role != cluster.RolePostgres && s.Node.Role != cluster.RoleHeartbeat {
+			continue
+		}
+		switch {
+		case s.Answered():
 			there = append(there, s.Node.Name)
+		case s.Silence == operate.SilenceGone:
+			silent = append(silent, s.Error)
+		case s.Silence == operate.SilenceThere:
+			there, strange = append(there, s.Node.Name), append(strange, s.Error)
+		default:
+			unasked = append(unasked, s.Error)
 		}
 	}
-	if len(there) > 0 {
-		return exit.Errorf(exit.Unsafe, "%s still there: a restore is for a cluster that begins anew. If its data is to be given up, destroy the database machines and the heartbeat with their data disks, and ask again",
-			strings.Join(there, ", ")+map[bool]string{true: " is", false: " are"}[len(there) == 1])
+	doubt := ""
+	if len(strange) > 0 {
+		doubt = "\n  " + strings.Join(strange, "\n  ") + "\nare these its bundle, and an operator's certificate that lasts? see cincbake secrets check"
 	}
-	return nil
+	switch {
+	case len(there) > 0:
+		return nil, exit.Errorf(exit.Unsafe, "%s still there: a restore is for a cluster that begins anew. If its data is to be given up, destroy the database machines and the heartbeat with their data disks, and ask again%s",
+			strings.Join(there, ", ")+map[bool]string{true: " is", false: " are"}[len(there) == 1], doubt)
+	case len(unasked) > 0:
+		return nil, exit.Errorf(exit.Missing, "whether these are gone is not known, since no question to them left this computer:\n  %s", strings.Join(unasked, "\n  "))
+	}
+	return silent, nil
 }
 
 // replaceSpec keeps the file's mode, and a link that leads to it.

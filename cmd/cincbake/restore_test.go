@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"os"
 	"strings"
@@ -98,22 +100,65 @@ func TestRestorePoint(t *testing.T) {
 }
 
 func TestRestoreNeedsTheQuorumGone(t *testing.T) {
-	lb := operate.NodeStatus{Node: cluster.Node{Name: "lb-1", Role: cluster.RoleLB}}
-	silent := operate.NodeStatus{Node: cluster.Node{Name: "postgres-1", Role: cluster.RolePostgres}, Error: "no route to host"}
-	if err := gone([]operate.NodeStatus{lb, silent}); err != nil {
-		t.Error(err)
+	balancer := operate.NodeStatus{Node: cluster.Node{Name: "lb-1", Role: cluster.RoleLB}}
+	said := func(why string, silence operate.Silence) operate.NodeStatus {
+		return operate.NodeStatus{Node: cluster.Node{Name: "postgres-1", Role: cluster.RolePostgres}, Error: why, Silence: silence}
 	}
-	there := operate.NodeStatus{Node: cluster.Node{Name: "heartbeat-1", Role: cluster.RoleHeartbeat}}
-	if err := gone([]operate.NodeStatus{lb, silent, there}); exit.CodeOf(err) != exit.Unsafe || !strings.Contains(err.Error(), "heartbeat-1 is still there") {
-		t.Errorf("got %v", err)
+	heartbeat := operate.NodeStatus{Node: cluster.Node{Name: "heartbeat-1", Role: cluster.RoleHeartbeat}}
+	off := said("postgres-1 does not answer: no route to host", operate.SilenceGone)
+	for _, row := range []struct {
+		name string
+		all  []operate.NodeStatus
+		code exit.Code
+		want string
+	}{
+		{"all are off", []operate.NodeStatus{balancer, off}, exit.Done, ""},
+		{"one answers", []operate.NodeStatus{balancer, off, heartbeat}, exit.Unsafe, "heartbeat-1 is still there"},
+		{
+			"one does not know us", []operate.NodeStatus{said("postgres-1 does not answer: remote error: tls: bad certificate", operate.SilenceThere)},
+			exit.Unsafe, "postgres-1 is still there: a restore is for a cluster that begins anew. If its data is to be given up, " +
+				"destroy the database machines and the heartbeat with their data disks, and ask again\n  " +
+				"postgres-1 does not answer: remote error: tls: bad certificate\nare these its bundle, and",
+		},
+		{"nobody was asked", []operate.NodeStatus{said("postgres-1 does not answer: operation not permitted", operate.SilenceUnasked)}, exit.Missing, "operation not permitted"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			silent, err := gone(row.all)
+			if exit.CodeOf(err) != row.code || err != nil && !strings.Contains(err.Error(), row.want) {
+				t.Errorf("got %v (code %d)", err, exit.CodeOf(err))
+			}
+			if err == nil && (len(silent) != 1 || silent[0] != off.Error) {
+				t.Errorf("taken for destroyed: %q", silent)
+			}
+		})
 	}
 }
 
-// From a backup's record to a spec that begins from it, and with another bundle to a refusal. The machines are where nobody
-// answers.
+// restoring runs a restore of a cluster whose machines are all as silent as this, and returns what it said.
+func restoring(t *testing.T, silence operate.Silence, want exit.Code, args ...string) string {
+	t.Helper()
+	c := newRestoreAsking(func(c operate.Client, _ context.Context) []operate.NodeStatus {
+		var all []operate.NodeStatus
+		for _, node := range c.Cluster.Nodes {
+			all = append(all, operate.NodeStatus{Node: node, Error: node.Name + " does not answer", Silence: silence})
+		}
+		return all
+	})
+	var said bytes.Buffer
+	c.SetArgs(args)
+	c.SetOut(&said)
+	c.SetErr(&said)
+	c.SilenceUsage = true
+	if err := c.ExecuteContext(t.Context()); exit.CodeOf(err) != want {
+		t.Fatalf("restore %v ended with %v, want code %d:\n%s", args, err, want, &said)
+	}
+	return said.String()
+}
+
+// From a backup's record to a spec that begins from it, and with another bundle to a refusal.
 func TestRestoreCommand(t *testing.T) {
 	t.Chdir(t.TempDir())
-	spec := strings.ReplaceAll(databaseSpec, "10.20.0.", "10.255.255.") + "backup:\n  path: /mnt/backup # NFS\n"
+	spec := databaseSpec + "backup:\n  path: /mnt/backup # NFS\n"
 	write(t, "cluster.yaml", spec)
 	mustRun(t, exit.Done, "secrets", "init")
 	bundle, err := store.Load("secrets.json")
@@ -137,15 +182,21 @@ func TestRestoreCommand(t *testing.T) {
 		t.Errorf("reads back as %+v, %v", back, err)
 	}
 
-	if _, said := mustRun(t, exit.Done, "restore", "--latest", "--dry-run"); !strings.Contains(said, "would write") || read(t, "cluster.yaml") != spec {
+	if said := restoring(t, operate.SilenceThere, exit.Unsafe, "--latest"); !strings.Contains(said, "are still there") || read(t, "cluster.yaml") != spec {
+		t.Errorf("with machines there it says %q and leaves\n%s", said, read(t, "cluster.yaml"))
+	}
+	said := restoring(t, operate.SilenceGone, exit.Done, "--latest", "--dry-run")
+	if !strings.Contains(said, "would write") || !strings.Contains(said, "taken for destroyed") || !strings.Contains(said, "postgres-2 does not answer") || read(t, "cluster.yaml") != spec {
 		t.Errorf("a dry run says %q and leaves\n%s", said, read(t, "cluster.yaml"))
 	}
 	mustRun(t, exit.Done, "secrets", "rotate", "leaves") // another file, which opens the same backup
-	_, said := mustRun(t, exit.Done, "restore", "--latest")
+	said = restoring(t, operate.SilenceGone, exit.Done, "--latest")
 	if want := strings.Replace(spec, "backup:\n", "backup:\n  restore: {latest: true}\n", 1); read(t, "cluster.yaml") != want || !strings.Contains(said, "cincbake render") {
 		t.Errorf("said %q and wrote\n%s", said, read(t, "cluster.yaml"))
 	}
-	mustRun(t, exit.Done, "restore", "--done")
+	if said := restoring(t, operate.SilenceThere, exit.Done, "--done", "-o", "json"); !strings.Contains(said, `"written": true`) {
+		t.Errorf("done says %s", said)
+	}
 	if read(t, "cluster.yaml") != spec {
 		t.Errorf("done leaves\n%s", read(t, "cluster.yaml"))
 	}
@@ -154,7 +205,7 @@ func TestRestoreCommand(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustRun(t, exit.Done, "secrets", "init")
-	if _, said := mustRun(t, exit.Unsafe, "restore", "--latest"); !strings.Contains(said, "is not the bundle that backup 20261126-020000F was made with") || !strings.Contains(said, record.Digest) {
+	if said := restoring(t, operate.SilenceGone, exit.Unsafe, "--latest"); !strings.Contains(said, "is not the bundle that backup 20261126-020000F was made with") || !strings.Contains(said, record.Digest) {
 		t.Errorf("another bundle: %q", said)
 	}
 	if read(t, "cluster.yaml") != spec {

@@ -15,11 +15,12 @@ import (
 	"github.com/cincbake/cincbake/operate"
 )
 
-// clusterStatus is what `status -o json` prints. Lacks is what a whole cluster would have besides, Warnings what it will
-// lack before long.
+// clusterStatus is what `status -o json` prints. Lacks is what a whole cluster would have besides, Urgent what it will lack
+// within days unless somebody sees to it, Warnings what it will lack before long.
 type clusterStatus struct {
 	Whole    bool                 `json:"whole"`
 	Lacks    []string             `json:"lacks"`
+	Urgent   []string             `json:"urgent"`
 	Warnings []string             `json:"warnings"`
 	Nodes    []operate.NodeStatus `json:"nodes"`
 }
@@ -38,7 +39,8 @@ func newStatus() *cobra.Command {
 		Short: "Ask every machine how it is",
 		Long: `Status asks every machine of the cluster and draws one table: how far each has come and why it waits, who is primary and how
 far the others are behind, how the quorum, the search cluster and every Cinc Server are, which balancer holds the clients'
-address, and how long certificates last. It ends with exit code 1 when the cluster is not whole.
+address, and how long certificates last. It ends with exit code 1 when the cluster is not whole, or a machine's certificate is
+in its last 7 days.
 
 With --watch it asks every two seconds until it is stopped, and with --until-whole until the cluster is whole: exit code 4
 when that takes longer.`,
@@ -92,7 +94,7 @@ func (l statusLook) run(ctx context.Context) error {
 	if err := l.print(all); err != nil {
 		return err
 	}
-	if operate.Whole(all) != nil {
+	if operate.Whole(all) != nil || len(operate.Urgent(all, time.Now())) > 0 {
 		return errTold
 	}
 	return nil
@@ -164,7 +166,10 @@ func (l statusLook) draw(w io.Writer, all []operate.NodeStatus, now time.Time) e
 		return operate.Table(w, l.cluster, all, now)
 	}
 	lacks := operate.Whole(all)
-	report := clusterStatus{Whole: lacks == nil, Lacks: []string{}, Warnings: append([]string{}, operate.Warnings(all, now)...), Nodes: all}
+	report := clusterStatus{
+		Whole: lacks == nil, Lacks: []string{}, Nodes: all,
+		Urgent: append([]string{}, operate.Urgent(all, now)...), Warnings: append([]string{}, operate.Warnings(all, now)...),
+	}
 	if lacks != nil {
 		report.Lacks = strings.Split(lacks.Error(), "\n")
 	}

@@ -84,6 +84,33 @@ func TestStatusLooks(t *testing.T) {
 	}
 }
 
+// A cluster whose certificates are in their last days is whole, and not well. Waiting for a whole one ends all the same: what
+// renews them needs one.
+func TestStatusOfLastDays(t *testing.T) {
+	for _, row := range []struct {
+		left   time.Duration
+		within time.Duration
+		code   exit.Code
+		want   string
+	}{
+		{7*24*time.Hour + time.Minute, 0, exit.Done, "warning: certificates end soon: standalone-1 (7 days)"},
+		{7*24*time.Hour - time.Minute, 0, exit.Failed, "urgent: certificates end within days: standalone-1 (6 days)"},
+		{7*24*time.Hour - time.Minute, time.Minute, exit.Done, "urgent: certificates end within days"},
+	} {
+		look, out, ctx := looking(t, 1, never)
+		look.within = row.within
+		ask := look.ask
+		look.ask = func(ctx context.Context) []operate.NodeStatus {
+			all := ask(ctx)
+			all[0].Status.CertificateExpires = time.Now().Add(row.left)
+			return all
+		}
+		if err := look.run(ctx); exit.CodeOf(err) != row.code || !strings.Contains(out.String(), "the cluster is whole\n"+row.want) {
+			t.Errorf("%v left: %v, and it says\n%s", row.left, err, out)
+		}
+	}
+}
+
 func TestStatusNobodyAskedInTime(t *testing.T) {
 	look, out, ctx := looking(t, never, never)
 	look.within = time.Millisecond
@@ -124,7 +151,7 @@ func TestStatusPrintsADocumentPerLook(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
-		if report.Whole != (len(report.Lacks) == 0) || report.Warnings == nil || len(report.Nodes) != 1 {
+		if report.Whole != (len(report.Lacks) == 0) || report.Warnings == nil || report.Urgent == nil || len(report.Nodes) != 1 {
 			t.Errorf("got %+v", report)
 		}
 		lacks = append(lacks, report.Lacks)

@@ -26,7 +26,7 @@ clients reconnect after a moment.`,
 				return err
 			}
 			if dryRun {
-				primary, err := client.Primary(c.Context())
+				primary, err := client.CheckSwitchover(c.Context(), to)
 				if err != nil {
 					return err
 				}
