@@ -84,7 +84,7 @@ func TestRescueDoesNotEndWithTheConnection(t *testing.T) {
 		t.Fatal(err)
 	}
 	record.Formation = cluster.FormationFormed
-	if err := etcd.Home.Write(host, record); err != nil {
+	if err := errors.Join(etcd.Home.Write(host, record), placeDisk(host)); err != nil {
 		t.Fatal(err)
 	}
 	e := &endpoint{host: deadlines{host, t}, machine: machine, in: machine.inputs(cluster.Facts{})}
