@@ -159,10 +159,12 @@ func (e Emptied) String() string { return "empty " + e.Path }
 
 func removeAll(run *Run, paths []string) error {
 	for _, p := range paths {
+		if err := run.Touch(p); err != nil {
+			return err
+		}
 		if err := run.Remove(p); err != nil {
 			return err
 		}
-		run.Touch(p)
 	}
 	return nil
 }
@@ -191,11 +193,10 @@ func put(run *Run, at string, entry Entry) error {
 	if err := parents(run, path.Dir(at)); err != nil {
 		return err
 	}
-	if err := run.Put(at, entry); err != nil {
+	if err := run.Touch(at); err != nil {
 		return err
 	}
-	run.Touch(at)
-	return nil
+	return run.Put(at, entry)
 }
 
 func parents(run *Run, dir string) error {

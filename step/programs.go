@@ -17,7 +17,7 @@ type Exec struct {
 	Done *Command
 	// Creates is a path that exists once the program has run.
 	Creates string
-	// After are paths: the program runs only when one of them changed in this run.
+	// After are paths: the program runs only when one of them changed, and it has not run since.
 	After []string
 }
 
@@ -30,7 +30,7 @@ var (
 
 // Check tells whether there is nothing to run.
 func (e Exec) Check(ctx context.Context, run *Run) (bool, error) {
-	if len(e.After) > 0 && !run.Touched(e.After...) {
+	if len(e.After) > 0 && !run.unread(e, e.After) {
 		return true, nil
 	}
 	switch {
@@ -44,8 +44,10 @@ func (e Exec) Check(ctx context.Context, run *Run) (bool, error) {
 
 // Apply runs the program.
 func (e Exec) Apply(ctx context.Context, run *Run) error {
-	_, err := run.Run(ctx, e.Command)
-	return err
+	if _, err := run.Run(ctx, e.Command); err != nil {
+		return err
+	}
+	return run.told(e, e.After)
 }
 
 func (e Exec) String() string { return "run " + strings.Join(e.Command.Argv, " ") }
@@ -98,7 +100,7 @@ type UnitState string
 
 // The states of units.
 const (
-	Started  UnitState = "started"  // running now; restarted, or reloaded, when a file of Watch changed in this run
+	Started  UnitState = "started"  // running now; restarted, or reloaded, when a file of Watch changed since it was told
 	Enabled  UnitState = "enabled"  // starts at every boot
 	Disabled UnitState = "disabled" // does not start by itself
 	Masked   UnitState = "masked"   // can't be started
@@ -118,7 +120,7 @@ type Unit struct {
 // Check asks systemd.
 func (u Unit) Check(ctx context.Context, run *Run) (bool, error) {
 	if u.State == Started {
-		if run.Touched(u.Watch...) {
+		if run.unread(u, u.Watch) {
 			return false, nil
 		}
 		state, err := output(ctx, run, "systemctl", "show", "--value", "--property=ActiveState", u.Name)
@@ -151,7 +153,7 @@ func (u Unit) Apply(ctx context.Context, run *Run) error {
 		}
 		return err
 	}
-	return nil
+	return run.told(u, u.Watch)
 }
 
 func (u Unit) String() string { return fmt.Sprintf("unit %s %s", u.Name, u.State) }

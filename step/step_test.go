@@ -231,6 +231,93 @@ func TestUnit(t *testing.T) {
 	}
 }
 
+// dying is a host that dies at a moment: once it has written a file, or before it runs a program.
+type dying struct {
+	*step.Recorder
+	at string // the file's path, or the program's last argument
+}
+
+var errDied = errors.New("died")
+
+func (d *dying) Put(path string, entry step.Entry) error {
+	if err := d.Recorder.Put(path, entry); err != nil || path != d.at {
+		return err
+	}
+	return errDied
+}
+
+func (d *dying) Run(ctx context.Context, c step.Command) (step.Output, error) {
+	if c.Argv[len(c.Argv)-1] == d.at {
+		return step.Output{}, errDied
+	}
+	return d.Recorder.Run(ctx, c)
+}
+
+// Wherever an application ends, the one that resumes it tells whoever was not told, and nobody twice.
+func TestResumeTellsWhoeverWasNotTold(t *testing.T) {
+	unit := func(name string) step.Step {
+		return step.Step{Action: step.Unit{Name: name, State: step.Started, Watch: []string{"/conf", "/other"}}}
+	}
+	plan := step.Plan{
+		{Action: step.File{Path: "/conf", Mode: 0o644, Content: []byte("new")}},
+		unit("first"),
+		{Action: step.Exec{Command: step.Command{Argv: []string{"between"}}}},
+		unit("second"),
+		{Action: step.Exec{Command: step.Command{Argv: []string{"hup"}}, After: []string{"/conf"}}},
+	}
+	const all = "restart first, restart second, hup"
+	for name, test := range map[string]struct {
+		diesAt, before, after string
+	}{
+		"as soon as the file changed": {"/conf", "", all},
+		"before anybody was told":     {"first", "", all},
+		"between two that are told":   {"between", "restart first", "restart second, hup"},
+		"before the last":             {"hup", "restart first, restart second", "hup"},
+		"when everybody was told":     {"", all, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := &dying{step.NewRecorder(), test.diesAt}
+			host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte("active\n")}, nil }
+			apply := func() (told string, err error) {
+				host.Ran = nil
+				run, err := step.Resume(host, "/journal")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = plan.Continue(t.Context(), run, nil)
+				for _, c := range host.Ran {
+					if verb := c.Argv[1%len(c.Argv)]; verb == "restart" || verb == "hup" {
+						told += ", " + strings.TrimPrefix(strings.Join(c.Argv, " "), "systemctl ")
+					}
+				}
+				if err == nil {
+					err = run.Settle()
+				}
+				return strings.TrimPrefix(told, ", "), err
+			}
+			if told, err := apply(); told != test.before || (err == nil) != (test.diesAt == "") {
+				t.Errorf("told %q, want %q; %v", told, test.before, err)
+			}
+			test.diesAt, host.at = "", ""
+			if told, err := apply(); told != test.after || err != nil {
+				t.Errorf("then told %q, want %q; %v", told, test.after, err)
+			}
+			if _, left := host.Entries["/journal"]; left {
+				t.Error("all were told, and the journal is still there")
+			}
+		})
+	}
+}
+
+// A journal that nobody can read is no reason to tell nobody.
+func TestResumeNeedsItsJournal(t *testing.T) {
+	host := step.NewRecorder()
+	host.Entries["/journal"] = step.Entry{Kind: step.KindFile, Content: []byte("{")}
+	if _, err := step.Resume(host, "/journal"); err == nil || !strings.Contains(err.Error(), "/journal") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestPackages(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer string
