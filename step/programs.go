@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Exec runs a program when it has to.
@@ -111,7 +112,8 @@ type Unit struct {
 	Name  string
 	State UnitState
 	Watch []string // files that the running unit has read
-	// NoWait starts without waiting until the unit is up: a first etcd member is up only once a second one is there.
+	// NoWait starts without waiting until the unit is up: a first etcd member is up only once a second one is there. The process
+	// that ran before is gone all the same: whoever asks the program next must not hear from that one that all is well.
 	NoWait bool
 	// Reload lets a running unit read a changed file again, without a restart: its connections stay.
 	Reload bool
@@ -147,13 +149,50 @@ func (u Unit) Apply(ctx context.Context, run *Run) error {
 	if u.NoWait {
 		argv = slices.Insert(argv, 2, "--no-block")
 	}
+	before, err := u.process(ctx, run)
+	if err != nil {
+		return err
+	}
 	if _, err := run.Run(ctx, Command{Argv: argv}); err != nil {
 		if u.State == Started {
 			return fmt.Errorf("%w%s", err, journal(ctx, run, u.Name))
 		}
 		return err
 	}
+	if err := u.awaitEnd(ctx, run, before); err != nil {
+		return err
+	}
 	return run.told(u, u.Watch)
+}
+
+// endPause is about how long to wait before looking again whether a process is gone.
+const endPause = 50 * time.Millisecond
+
+// awaitEnd waits until a process of the unit is gone. Where systemd waits itself, there is none to wait for.
+func (u Unit) awaitEnd(ctx context.Context, run *Run, process string) error {
+	for process != "" {
+		switch now, err := u.process(ctx, run); {
+		case err != nil:
+			return err
+		case now != process:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process %s of %s was told to end, and goes on: %w", process, u.Name, context.Cause(ctx))
+		case <-time.After(endPause):
+		}
+	}
+	return nil
+}
+
+// process is what a unit that nobody waits for runs now; empty: nothing.
+func (u Unit) process(ctx context.Context, run *Run) (string, error) {
+	if !u.NoWait {
+		return "", nil
+	}
+	pid, err := output(ctx, run, "systemctl", "show", "--value", "--property=MainPID", u.Name)
+	return strings.TrimPrefix(pid, "0"), err // 0 is none
 }
 
 func (u Unit) String() string { return fmt.Sprintf("unit %s %s", u.Name, u.State) }

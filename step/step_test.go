@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -315,6 +316,43 @@ func TestResumeNeedsItsJournal(t *testing.T) {
 	host.Entries["/journal"] = step.Entry{Kind: step.KindFile, Content: []byte("{")}
 	if _, err := step.Resume(host, "/journal"); err == nil || !strings.Contains(err.Error(), "/journal") {
 		t.Errorf("%v", err)
+	}
+}
+
+// A unit that nobody waits for is told, and then its old process is gone, however long that takes: a question to the program
+// would be answered by it.
+func TestUnitOutlivesNoOldProcess(t *testing.T) {
+	for name, test := range map[string]struct {
+		processes []string // the main process each time that somebody looks; the first time is before the restart
+		looks     int
+	}{
+		"runs, and takes a while to end": {[]string{"41", "41", "41", "0"}, 4},
+		"runs, and is back at once":      {[]string{"41", "42"}, 2},
+		"does not run":                   {[]string{"0", "0", "0"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := step.NewRecorder()
+			looked := 0
+			host.Answer = func(c step.Command) (step.Output, error) {
+				if !slices.Contains(c.Argv, "--property=MainPID") {
+					return step.Output{}, nil
+				}
+				looked++
+				return step.Output{Stdout: []byte(test.processes[looked-1] + "\n")}, nil
+			}
+			unit := step.Unit{Name: "u", State: step.Started, NoWait: true}
+			if _, err := (step.Plan{{Action: unit}}).Apply(t.Context(), host, nil); err != nil || looked != test.looks {
+				t.Errorf("looked %d times, want %d; %v", looked, test.looks, err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	host := step.NewRecorder()
+	host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte("41\n")}, nil }
+	_, err := step.Plan{{Action: step.Unit{Name: "u", State: step.Started, NoWait: true}}}.Apply(ctx, host, nil)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "41") {
+		t.Errorf("a process that never ends: %v", err)
 	}
 }
 
