@@ -146,9 +146,7 @@ func (r refresh) apply(ctx context.Context, plan step.Plan) error {
 }
 
 func (r refresh) do(ctx context.Context, s step.Step) error {
-	if exec, ok := s.Action.(step.Exec); !ok || exec.Done == nil { // a check that fails is told as the error
-		r.say("refresh: %s", s.Title)
-	}
+	r.say("refresh: %s", s.Title)
 	return s.Action.Apply(ctx, r.run)
 }
 

@@ -14,9 +14,7 @@ import (
 // Exec runs a program when it has to.
 type Exec struct {
 	Command Command
-	// Done is a program that succeeds when there is nothing to do. Without one, and without Creates, the program always runs.
-	Done *Command
-	// Creates is a path that exists once the program has run.
+	// Creates is a path that exists once the program has run. Without it, and without After, the program always runs.
 	Creates string
 	// After are paths: the program runs only when one of them changed, and it has not run since.
 	After []string
@@ -30,15 +28,12 @@ var (
 )
 
 // Check tells whether there is nothing to run.
-func (e Exec) Check(ctx context.Context, run *Run) (bool, error) {
-	if len(e.After) > 0 && !run.unread(e, e.After) {
-		return true, nil
-	}
+func (e Exec) Check(_ context.Context, run *Run) (bool, error) {
 	switch {
+	case len(e.After) > 0 && !run.unread(e, e.After):
+		return true, nil
 	case e.Creates != "":
 		return exists(run, e.Creates)
-	case e.Done != nil:
-		return succeeds(ctx, run, *e.Done)
 	}
 	return false, nil
 }

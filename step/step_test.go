@@ -93,6 +93,35 @@ func TestEachDifferenceIsMended(t *testing.T) {
 	}
 }
 
+// A file has its name only once its reader has accepted what will be in it, and then nothing else is left.
+func TestFileIsAcceptedFirst(t *testing.T) {
+	dir := t.TempDir()
+	host := accepting{step.Folder(dir)}
+	owner, group := me(t, host.Machine)
+	for _, content := range []string{"right", "wrong"} {
+		file := step.File{Path: "/d/f", Mode: 0o600, Owner: owner, Group: group, Content: []byte(content), Reader: []string{"grep", "--quiet", "right"}}
+		if _, err := (step.Plan{{Action: file}}).Apply(t.Context(), host, nil); (err == nil) != (content == "right") {
+			t.Errorf("%s: %v", content, err)
+		}
+		got, err := host.Read("/d/f")
+		if names, _ := host.List("/d"); err != nil || string(got.Content) != "right" || len(names) != 1 {
+			t.Errorf("%s: it is %q now, beside it lies %v; %v", content, got.Content, names, err)
+		}
+	}
+}
+
+// accepting is a folder whose programs are this machine's.
+type accepting struct{ step.Machine }
+
+func (a accepting) Run(ctx context.Context, c step.Command) (step.Output, error) {
+	last := len(c.Argv) - 1
+	entry, err := a.Read(c.Argv[last])
+	if err != nil {
+		return step.Output{}, err
+	}
+	return step.This().Run(ctx, step.Command{Argv: c.Argv[:last], Stdin: entry.Content})
+}
+
 // A program that fails shows which step it was, why the step is there, and what the program last said.
 func TestFailureNamesStepReasonAndLastLines(t *testing.T) {
 	plan := step.Plan{{Title: "Try", Reason: "to see it fail", Action: step.Exec{Command: step.Command{
@@ -150,31 +179,19 @@ func TestCancelledProgramEnds(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	fails := func(name string) func(step.Command) (step.Output, error) {
-		return func(c step.Command) (step.Output, error) {
-			if c.Argv[0] == name {
-				return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
-			}
-			return step.Output{}, nil
-		}
-	}
 	act := step.Command{Argv: []string{"act"}}
 	for name, test := range map[string]struct {
 		exec   step.Exec
-		answer func(step.Command) (step.Output, error)
 		exists string
 		want   bool
 	}{
-		"always":              {step.Exec{Command: act}, nil, "", true},
-		"nothing to do":       {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, nil, "", false},
-		"something to do":     {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, fails("look"), "", true},
-		"made already":        {step.Exec{Command: act, Creates: "/made"}, nil, "/made", false},
-		"not made yet":        {step.Exec{Command: act, Creates: "/made"}, nil, "", true},
-		"nothing it is after": {step.Exec{Command: act, After: []string{"/conf"}}, nil, "/conf", false},
+		"always":              {step.Exec{Command: act}, "", true},
+		"made already":        {step.Exec{Command: act, Creates: "/made"}, "/made", false},
+		"not made yet":        {step.Exec{Command: act, Creates: "/made"}, "", true},
+		"nothing it is after": {step.Exec{Command: act, After: []string{"/conf"}}, "/conf", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := step.NewRecorder()
-			host.Answer = test.answer
 			if test.exists != "" {
 				host.Entries[test.exists] = step.Entry{Kind: step.KindFile}
 			}
