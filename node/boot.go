@@ -176,7 +176,8 @@ func (b *boot) wait(ctx context.Context, reason, hint string) error {
 }
 
 // apply brings about the role's plan. A step that must wait for other machines makes the plan start again later: what is
-// done already is only looked at. What the join took hold of is given back at the end, and what is done ends when it is lost.
+// done already is only looked at, but programs that have not read a changed file yet still do so, and if it is another attempt
+// of the unit that lets them. What the join took hold of is given back at the end, and what is done ends when it is lost.
 func (b *boot) apply(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, joinDeadline)
 	defer cancel()
@@ -189,19 +190,23 @@ func (b *boot) apply(ctx context.Context) error {
 		}()
 		ctx = guarded
 	}
+	run, err := step.Resume(b.host, role.UnreadFile)
+	if err != nil {
+		return err
+	}
 	for {
 		plan, err := b.machine.Role.Boot(b.in)
 		if err != nil {
 			return err
 		}
-		_, err = plan.Apply(ctx, b.host, nil)
+		_, err = plan.Continue(ctx, run, nil)
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		var notYet *role.NotYet
 		if !errors.As(err, &notYet) {
 			if err == nil {
-				err = keepDecision(b.host, b.in.Joined)
+				err = errors.Join(run.Settle(), keepDecision(b.host, b.in.Joined))
 			}
 			return errors.Join(err, b.report.resume())
 		}

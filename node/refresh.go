@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"slices"
 	"strings"
 	"time"
 
@@ -17,9 +15,6 @@ import (
 
 // refreshDeadline bounds a refresh: whatever it waits for, the next one is soon.
 const refreshDeadline = 2 * time.Minute
-
-// unreadFile names the files that a refresh changed before it failed, one a line: what reads them has not been told yet.
-const unreadFile = "/run/cincbake/unread"
 
 // Refresh brings a ready machine's files up to what is true now, and lets programs read again what changed, and that alone.
 // Whatever needs others is a boot's: it joins nothing, waits for nothing, starts nothing that is down, and configures no
@@ -91,14 +86,11 @@ func (a Agent) bringUpToDate(ctx context.Context, facts cluster.Facts, out *repo
 	if err != nil {
 		return err
 	}
-	r := refresh{run: step.NewRun(a.Host), say: out.say}
-	if r.unread, err = unread(a.Host); err != nil {
+	run, err := step.Resume(a.Host, role.UnreadFile)
+	if err != nil {
 		return err
 	}
-	for _, path := range r.unread {
-		r.run.Touch(path)
-	}
-	return errors.Join(r.apply(ctx, plan), r.finish())
+	return refresh{run: run, say: out.say}.apply(ctx, plan)
 }
 
 // configuredStill refuses to touch a Cinc Server that would have to be configured anew: API nodes do so one at a time, under
@@ -115,14 +107,13 @@ func configuredStill(files step.Files, in role.Inputs) error {
 
 // refresh is one application of a plan to a machine that is through.
 type refresh struct {
-	run    *step.Run
-	say    func(string, ...any)
-	unread []string // files that changed, until everything was told
+	run *step.Run
+	say func(string, ...any)
 }
 
 // apply goes through the steps that concern this machine alone. It stops at the first that fails: what comes after may rest
 // on it, such as a reload on a configuration that its program refuses.
-func (r *refresh) apply(ctx context.Context, plan step.Plan) error {
+func (r refresh) apply(ctx context.Context, plan step.Plan) error {
 	var down []string
 	for _, s := range plan {
 		if !local(s.Action) {
@@ -145,39 +136,18 @@ func (r *refresh) apply(ctx context.Context, plan step.Plan) error {
 			return &step.Error{Step: s, Err: err}
 		}
 	}
-	r.unread = nil
+	if err := r.run.Settle(); err != nil { // what is down reads everything when it starts
+		return err
+	}
 	if len(down) > 0 {
 		return fmt.Errorf("not running: %s", strings.Join(down, ", "))
 	}
 	return nil
 }
 
-func (r *refresh) do(ctx context.Context, s step.Step) error {
-	if file, ok := s.Action.(step.File); ok && !slices.Contains(r.unread, file.Path) {
-		r.unread = append(r.unread, file.Path)
-	}
-	if exec, ok := s.Action.(step.Exec); !ok || exec.Done == nil { // a check that fails is told as the error
-		r.say("refresh: %s", s.Title)
-	}
+func (r refresh) do(ctx context.Context, s step.Step) error {
+	r.say("refresh: %s", s.Title)
 	return s.Action.Apply(ctx, r.run)
-}
-
-// finish keeps, for the next refresh, what nobody was told, or forgets what the one before kept.
-func (r *refresh) finish() error {
-	if len(r.unread) == 0 {
-		return r.run.Remove(unreadFile)
-	}
-	return r.run.Put(unreadFile, step.Entry{
-		Kind: step.KindFile, Mode: 0o600, Owner: "root", Group: "root", Content: []byte(strings.Join(r.unread, "\n") + "\n"),
-	})
-}
-
-func unread(files step.Files) ([]string, error) {
-	text, err := read(files, unreadFile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	return strings.Fields(string(text)), err
 }
 
 // local tells whether an action changes files and programs of this machine only, which is what the step package's own do.

@@ -39,6 +39,8 @@ func (m *through) answer(c step.Command) (step.Output, error) {
 	case c.Argv[0] == "findmnt":
 		return step.Output{Stdout: []byte(m.disk + "\n")}, nil
 	case c.Argv[0] != "systemctl":
+	case slices.Contains(c.Argv, "--property=MainPID"): // whatever is told to end has ended
+		return step.Output{Stdout: []byte("0\n")}, nil
 	case slices.Contains(m.down, last) && c.Argv[1] == "is-active":
 		return fails, exit
 	case slices.Contains(m.down, last):
@@ -142,9 +144,11 @@ func TestRefreshGrowsTheDisk(t *testing.T) {
 	}
 }
 
-// A program that refuses its file is told so by the next refresh too, and reads the file once it is accepted.
-func TestRefreshRemembersWhatNobodyRead(t *testing.T) {
+// What a program refuses is not put in place, is told, and is tried again by the next refresh.
+func TestRefreshPutsNothingInPlaceThatIsRefused(t *testing.T) {
+	const rules = "/etc/cincbake/firewall.nft"
 	m := booted(t, "heartbeat-1")
+	m.Entries[rules] = step.Entry{Kind: step.KindFile, Content: []byte("# loaded\n")}
 	m.wrong = "nft"
 	if err := m.refresh(t); err == nil {
 		t.Fatal("a refused file is no failure")
@@ -153,8 +157,8 @@ func TestRefreshRemembersWhatNobodyRead(t *testing.T) {
 	if !strings.Contains(status.Refresh, "firewall") || status.Result != cluster.ResultReady || !status.Updated.Equal(time.Unix(1795658400, 0)) {
 		t.Errorf("the status says %+v", status)
 	}
-	if told := m.told(); len(told) > 0 {
-		t.Errorf("told systemd to %v", told)
+	if told, kept := m.told(), string(m.Entries[rules].Content); len(told) > 0 || kept != "# loaded\n" {
+		t.Errorf("told systemd to %v, and the rules are %q", told, kept)
 	}
 	m.wrong = ""
 	if err := m.refresh(t); err != nil {

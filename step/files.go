@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"slices"
+	"strings"
 )
 
 // File is a regular file with exactly this content.
@@ -16,6 +18,9 @@ type File struct {
 	Owner   string // root when empty
 	Group   string // the owner's name when empty
 	Content []byte
+	// Reader is a program that must accept the content before the file has its name: whatever starts by itself later, after a
+	// crash or at the next boot, finds a file that it can read. The path of a file beside is added as its last argument.
+	Reader []string
 }
 
 // Directory is a directory; what is below it stays.
@@ -65,9 +70,36 @@ func (f File) entry() Entry {
 func (f File) Check(_ context.Context, run *Run) (bool, error) { return same(run, f.Path, f.entry()) }
 
 // Apply writes the file and its missing parents.
-func (f File) Apply(_ context.Context, run *Run) error { return put(run, f.Path, f.entry()) }
+func (f File) Apply(ctx context.Context, run *Run) error {
+	if err := f.accepted(ctx, run); err != nil {
+		return err
+	}
+	return put(run, f.Path, f.entry())
+}
 
-func (f File) String() string { return fmt.Sprintf("write %s (%04o)", f.Path, f.Mode) }
+// accepted has the reader look at the content, which lies beside meanwhile.
+func (f File) accepted(ctx context.Context, run *Run) error {
+	if len(f.Reader) == 0 {
+		return nil
+	}
+	beside := f.Path + ".new"
+	if err := parents(run, path.Dir(beside)); err != nil {
+		return err
+	}
+	if err := run.Put(beside, f.entry()); err != nil {
+		return err
+	}
+	_, err := run.Run(ctx, Command{Argv: append(slices.Clone(f.Reader), beside)})
+	return errors.Join(err, run.Remove(beside))
+}
+
+func (f File) String() string {
+	text := fmt.Sprintf("write %s (%04o)", f.Path, f.Mode)
+	if len(f.Reader) > 0 {
+		text += ", once it is accepted by " + strings.Join(f.Reader, " ")
+	}
+	return text
+}
 
 func (d Directory) entry() Entry {
 	owner, group := owners(d.Owner, d.Group)
@@ -159,10 +191,12 @@ func (e Emptied) String() string { return "empty " + e.Path }
 
 func removeAll(run *Run, paths []string) error {
 	for _, p := range paths {
+		if err := run.Touch(p); err != nil {
+			return err
+		}
 		if err := run.Remove(p); err != nil {
 			return err
 		}
-		run.Touch(p)
 	}
 	return nil
 }
@@ -191,11 +225,10 @@ func put(run *Run, at string, entry Entry) error {
 	if err := parents(run, path.Dir(at)); err != nil {
 		return err
 	}
-	if err := run.Put(at, entry); err != nil {
+	if err := run.Touch(at); err != nil {
 		return err
 	}
-	run.Touch(at)
-	return nil
+	return run.Put(at, entry)
 }
 
 func parents(run *Run, dir string) error {

@@ -27,28 +27,6 @@ type Action interface {
 	fmt.Stringer
 }
 
-// Run is one application of a plan to a host: the host, and what has changed on it so far.
-type Run struct {
-	Host
-	changed map[string]bool
-}
-
-// NewRun begins an application to host.
-func NewRun(host Host) *Run { return &Run{Host: host, changed: map[string]bool{}} }
-
-// Touch records that path changed in this run.
-func (r *Run) Touch(path string) { r.changed[path] = true }
-
-// Touched tells whether any of the paths changed in this run.
-func (r *Run) Touched(paths ...string) bool {
-	for _, path := range paths {
-		if r.changed[path] {
-			return true
-		}
-	}
-	return false
-}
-
 // Event is what an observer hears of each step.
 type Event struct {
 	Step    Step
@@ -76,7 +54,11 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Apply brings about every step in order and stops at the first that fails. It returns how many steps changed something.
 func (p Plan) Apply(ctx context.Context, host Host, observe Observer) (changed int, err error) {
-	run := NewRun(host)
+	return p.Continue(ctx, NewRun(host), observe)
+}
+
+// Continue is Apply in a run that has begun.
+func (p Plan) Continue(ctx context.Context, run *Run, observe Observer) (changed int, err error) {
 	for i, s := range p {
 		event := Event{Step: s, Number: i + 1, Of: len(p)}
 		started := time.Now()

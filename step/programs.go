@@ -8,16 +8,15 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Exec runs a program when it has to.
 type Exec struct {
 	Command Command
-	// Done is a program that succeeds when there is nothing to do. Without one, and without Creates, the program always runs.
-	Done *Command
-	// Creates is a path that exists once the program has run.
+	// Creates is a path that exists once the program has run. Without it, and without After, the program always runs.
 	Creates string
-	// After are paths: the program runs only when one of them changed in this run.
+	// After are paths: the program runs only when one of them changed, and it has not run since.
 	After []string
 }
 
@@ -29,23 +28,22 @@ var (
 )
 
 // Check tells whether there is nothing to run.
-func (e Exec) Check(ctx context.Context, run *Run) (bool, error) {
-	if len(e.After) > 0 && !run.Touched(e.After...) {
-		return true, nil
-	}
+func (e Exec) Check(_ context.Context, run *Run) (bool, error) {
 	switch {
+	case len(e.After) > 0 && !run.unread(e, e.After):
+		return true, nil
 	case e.Creates != "":
 		return exists(run, e.Creates)
-	case e.Done != nil:
-		return succeeds(ctx, run, *e.Done)
 	}
 	return false, nil
 }
 
 // Apply runs the program.
 func (e Exec) Apply(ctx context.Context, run *Run) error {
-	_, err := run.Run(ctx, e.Command)
-	return err
+	if _, err := run.Run(ctx, e.Command); err != nil {
+		return err
+	}
+	return run.told(e, e.After)
 }
 
 func (e Exec) String() string { return "run " + strings.Join(e.Command.Argv, " ") }
@@ -98,7 +96,7 @@ type UnitState string
 
 // The states of units.
 const (
-	Started  UnitState = "started"  // running now; restarted, or reloaded, when a file of Watch changed in this run
+	Started  UnitState = "started"  // running now; restarted, or reloaded, when a file of Watch changed since it was told
 	Enabled  UnitState = "enabled"  // starts at every boot
 	Disabled UnitState = "disabled" // does not start by itself
 	Masked   UnitState = "masked"   // can't be started
@@ -109,7 +107,8 @@ type Unit struct {
 	Name  string
 	State UnitState
 	Watch []string // files that the running unit has read
-	// NoWait starts without waiting until the unit is up: a first etcd member is up only once a second one is there.
+	// NoWait starts without waiting until the unit is up: a first etcd member is up only once a second one is there. The process
+	// that ran before is gone all the same: whoever asks the program next must not hear from that one that all is well.
 	NoWait bool
 	// Reload lets a running unit read a changed file again, without a restart: its connections stay.
 	Reload bool
@@ -118,7 +117,7 @@ type Unit struct {
 // Check asks systemd.
 func (u Unit) Check(ctx context.Context, run *Run) (bool, error) {
 	if u.State == Started {
-		if run.Touched(u.Watch...) {
+		if run.unread(u, u.Watch) {
 			return false, nil
 		}
 		state, err := output(ctx, run, "systemctl", "show", "--value", "--property=ActiveState", u.Name)
@@ -145,13 +144,50 @@ func (u Unit) Apply(ctx context.Context, run *Run) error {
 	if u.NoWait {
 		argv = slices.Insert(argv, 2, "--no-block")
 	}
+	before, err := u.process(ctx, run)
+	if err != nil {
+		return err
+	}
 	if _, err := run.Run(ctx, Command{Argv: argv}); err != nil {
 		if u.State == Started {
 			return fmt.Errorf("%w%s", err, journal(ctx, run, u.Name))
 		}
 		return err
 	}
+	if err := u.awaitEnd(ctx, run, before); err != nil {
+		return err
+	}
+	return run.told(u, u.Watch)
+}
+
+// endPause is about how long to wait before looking again whether a process is gone.
+const endPause = 50 * time.Millisecond
+
+// awaitEnd waits until a process of the unit is gone. Where systemd waits itself, there is none to wait for.
+func (u Unit) awaitEnd(ctx context.Context, run *Run, process string) error {
+	for process != "" {
+		switch now, err := u.process(ctx, run); {
+		case err != nil:
+			return err
+		case now != process:
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process %s of %s was told to end, and goes on: %w", process, u.Name, context.Cause(ctx))
+		case <-time.After(endPause):
+		}
+	}
 	return nil
+}
+
+// process is what a unit that nobody waits for runs now; empty: nothing.
+func (u Unit) process(ctx context.Context, run *Run) (string, error) {
+	if !u.NoWait {
+		return "", nil
+	}
+	pid, err := output(ctx, run, "systemctl", "show", "--value", "--property=MainPID", u.Name)
+	return strings.TrimPrefix(pid, "0"), err // 0 is none
 }
 
 func (u Unit) String() string { return fmt.Sprintf("unit %s %s", u.Name, u.State) }

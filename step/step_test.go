@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -92,6 +93,35 @@ func TestEachDifferenceIsMended(t *testing.T) {
 	}
 }
 
+// A file has its name only once its reader has accepted what will be in it, and then nothing else is left.
+func TestFileIsAcceptedFirst(t *testing.T) {
+	dir := t.TempDir()
+	host := accepting{step.Folder(dir)}
+	owner, group := me(t, host.Machine)
+	for _, content := range []string{"right", "wrong"} {
+		file := step.File{Path: "/d/f", Mode: 0o600, Owner: owner, Group: group, Content: []byte(content), Reader: []string{"grep", "--quiet", "right"}}
+		if _, err := (step.Plan{{Action: file}}).Apply(t.Context(), host, nil); (err == nil) != (content == "right") {
+			t.Errorf("%s: %v", content, err)
+		}
+		got, err := host.Read("/d/f")
+		if names, _ := host.List("/d"); err != nil || string(got.Content) != "right" || len(names) != 1 {
+			t.Errorf("%s: it is %q now, beside it lies %v; %v", content, got.Content, names, err)
+		}
+	}
+}
+
+// accepting is a folder whose programs are this machine's.
+type accepting struct{ step.Machine }
+
+func (a accepting) Run(ctx context.Context, c step.Command) (step.Output, error) {
+	last := len(c.Argv) - 1
+	entry, err := a.Read(c.Argv[last])
+	if err != nil {
+		return step.Output{}, err
+	}
+	return step.This().Run(ctx, step.Command{Argv: c.Argv[:last], Stdin: entry.Content})
+}
+
 // A program that fails shows which step it was, why the step is there, and what the program last said.
 func TestFailureNamesStepReasonAndLastLines(t *testing.T) {
 	plan := step.Plan{{Title: "Try", Reason: "to see it fail", Action: step.Exec{Command: step.Command{
@@ -149,31 +179,19 @@ func TestCancelledProgramEnds(t *testing.T) {
 }
 
 func TestExec(t *testing.T) {
-	fails := func(name string) func(step.Command) (step.Output, error) {
-		return func(c step.Command) (step.Output, error) {
-			if c.Argv[0] == name {
-				return step.Output{}, &step.ExitError{Argv: c.Argv, Status: 1}
-			}
-			return step.Output{}, nil
-		}
-	}
 	act := step.Command{Argv: []string{"act"}}
 	for name, test := range map[string]struct {
 		exec   step.Exec
-		answer func(step.Command) (step.Output, error)
 		exists string
 		want   bool
 	}{
-		"always":              {step.Exec{Command: act}, nil, "", true},
-		"nothing to do":       {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, nil, "", false},
-		"something to do":     {step.Exec{Command: act, Done: &step.Command{Argv: []string{"look"}}}, fails("look"), "", true},
-		"made already":        {step.Exec{Command: act, Creates: "/made"}, nil, "/made", false},
-		"not made yet":        {step.Exec{Command: act, Creates: "/made"}, nil, "", true},
-		"nothing it is after": {step.Exec{Command: act, After: []string{"/conf"}}, nil, "/conf", false},
+		"always":              {step.Exec{Command: act}, "", true},
+		"made already":        {step.Exec{Command: act, Creates: "/made"}, "/made", false},
+		"not made yet":        {step.Exec{Command: act, Creates: "/made"}, "", true},
+		"nothing it is after": {step.Exec{Command: act, After: []string{"/conf"}}, "/conf", false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			host := step.NewRecorder()
-			host.Answer = test.answer
 			if test.exists != "" {
 				host.Entries[test.exists] = step.Entry{Kind: step.KindFile}
 			}
@@ -228,6 +246,130 @@ func TestUnit(t *testing.T) {
 				t.Errorf("systemctl %q, want %q", verb, test.want)
 			}
 		})
+	}
+}
+
+// dying is a host that dies at a moment: once it has written a file, or before it runs a program.
+type dying struct {
+	*step.Recorder
+	at string // the file's path, or the program's last argument
+}
+
+var errDied = errors.New("died")
+
+func (d *dying) Put(path string, entry step.Entry) error {
+	if err := d.Recorder.Put(path, entry); err != nil || path != d.at {
+		return err
+	}
+	return errDied
+}
+
+func (d *dying) Run(ctx context.Context, c step.Command) (step.Output, error) {
+	if c.Argv[len(c.Argv)-1] == d.at {
+		return step.Output{}, errDied
+	}
+	return d.Recorder.Run(ctx, c)
+}
+
+// Wherever an application ends, the one that resumes it tells whoever was not told, and nobody twice.
+func TestResumeTellsWhoeverWasNotTold(t *testing.T) {
+	unit := func(name string) step.Step {
+		return step.Step{Action: step.Unit{Name: name, State: step.Started, Watch: []string{"/conf", "/other"}}}
+	}
+	plan := step.Plan{
+		{Action: step.File{Path: "/conf", Mode: 0o644, Content: []byte("new")}},
+		unit("first"),
+		{Action: step.Exec{Command: step.Command{Argv: []string{"between"}}}},
+		unit("second"),
+		{Action: step.Exec{Command: step.Command{Argv: []string{"hup"}}, After: []string{"/conf"}}},
+	}
+	const all = "restart first, restart second, hup"
+	for name, test := range map[string]struct {
+		diesAt, before, after string
+	}{
+		"as soon as the file changed": {"/conf", "", all},
+		"before anybody was told":     {"first", "", all},
+		"between two that are told":   {"between", "restart first", "restart second, hup"},
+		"before the last":             {"hup", "restart first, restart second", "hup"},
+		"when everybody was told":     {"", all, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := &dying{step.NewRecorder(), test.diesAt}
+			host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte("active\n")}, nil }
+			apply := func() (told string, err error) {
+				host.Ran = nil
+				run, err := step.Resume(host, "/journal")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = plan.Continue(t.Context(), run, nil)
+				for _, c := range host.Ran {
+					if verb := c.Argv[1%len(c.Argv)]; verb == "restart" || verb == "hup" {
+						told += ", " + strings.TrimPrefix(strings.Join(c.Argv, " "), "systemctl ")
+					}
+				}
+				if err == nil {
+					err = run.Settle()
+				}
+				return strings.TrimPrefix(told, ", "), err
+			}
+			if told, err := apply(); told != test.before || (err == nil) != (test.diesAt == "") {
+				t.Errorf("told %q, want %q; %v", told, test.before, err)
+			}
+			test.diesAt, host.at = "", ""
+			if told, err := apply(); told != test.after || err != nil {
+				t.Errorf("then told %q, want %q; %v", told, test.after, err)
+			}
+			if _, left := host.Entries["/journal"]; left {
+				t.Error("all were told, and the journal is still there")
+			}
+		})
+	}
+}
+
+// A journal that nobody can read is no reason to tell nobody.
+func TestResumeNeedsItsJournal(t *testing.T) {
+	host := step.NewRecorder()
+	host.Entries["/journal"] = step.Entry{Kind: step.KindFile, Content: []byte("{")}
+	if _, err := step.Resume(host, "/journal"); err == nil || !strings.Contains(err.Error(), "/journal") {
+		t.Errorf("%v", err)
+	}
+}
+
+// A unit that nobody waits for is told, and then its old process is gone, however long that takes: a question to the program
+// would be answered by it.
+func TestUnitOutlivesNoOldProcess(t *testing.T) {
+	for name, test := range map[string]struct {
+		processes []string // the main process each time that somebody looks; the first time is before the restart
+		looks     int
+	}{
+		"runs, and takes a while to end": {[]string{"41", "41", "41", "0"}, 4},
+		"runs, and is back at once":      {[]string{"41", "42"}, 2},
+		"does not run":                   {[]string{"0", "0", "0"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := step.NewRecorder()
+			looked := 0
+			host.Answer = func(c step.Command) (step.Output, error) {
+				if !slices.Contains(c.Argv, "--property=MainPID") {
+					return step.Output{}, nil
+				}
+				looked++
+				return step.Output{Stdout: []byte(test.processes[looked-1] + "\n")}, nil
+			}
+			unit := step.Unit{Name: "u", State: step.Started, NoWait: true}
+			if _, err := (step.Plan{{Action: unit}}).Apply(t.Context(), host, nil); err != nil || looked != test.looks {
+				t.Errorf("looked %d times, want %d; %v", looked, test.looks, err)
+			}
+		})
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	host := step.NewRecorder()
+	host.Answer = func(step.Command) (step.Output, error) { return step.Output{Stdout: []byte("41\n")}, nil }
+	_, err := step.Plan{{Action: step.Unit{Name: "u", State: step.Started, NoWait: true}}}.Apply(ctx, host, nil)
+	if !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "41") {
+		t.Errorf("a process that never ends: %v", err)
 	}
 }
 

@@ -24,7 +24,11 @@ func (j Joiner) Join(ctx context.Context, in role.Inputs) (role.Decision, error)
 	if err != nil {
 		return role.Decision{}, err
 	}
-	if _, err := way.Apply(ctx, j.Host, nil); err != nil {
+	run, err := step.Resume(j.Host, role.UnreadFile)
+	if err != nil {
+		return role.Decision{}, err
+	}
+	if _, err := way.Continue(ctx, run, nil); err != nil {
 		return role.Decision{}, err
 	}
 	database := cinc.DatabaseOf(in)

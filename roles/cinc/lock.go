@@ -13,12 +13,15 @@ import (
 const lockKey = "4343727"
 
 // How the lock is kept. A holder says that it lives every beatPause. When it could not for beatLimit, it ends what it does,
-// at once and with every program of it. Nobody takes the lock over before settle has passed since it last spoke, and a lock
-// whose holder stands still is taken from it after that time too: it can't be working, or its programs are dead.
+// with every program of it, which takes killTime at most. Nobody takes the lock over before settle has passed since it last
+// spoke, and a lock whose holder stands still is taken from it after that time too: it can't be working, or its programs are
+// dead.
 const (
 	beatPause = time.Second
 	beatLimit = 6 * time.Second
-	settle    = 15 * time.Second
+	settle    = beatLimit + killTime + settleSpare
+	// settleSpare is for what takes no time on a machine that has some: to notice, and to start the program that kills.
+	settleSpare = 4 * time.Second
 )
 
 // ErrLockLost ends the work of a node that no longer holds the lock.
@@ -33,6 +36,9 @@ func (b *Busy) Error() string { return b.Reason }
 type Lock struct {
 	session session
 	token   string
+	// spoke is when the holder last began to say that it lives, by its own clock. The ledger has a later time: the holder gives
+	// up before anybody may count on it.
+	spoke   time.Time
 	cancel  context.CancelCauseFunc
 	held    context.Context //nolint:containedctx // it ends when the lock is lost
 	beating chan struct{}   // closed when the beat is over; nil: it never began
@@ -76,7 +82,7 @@ func (d Database) take(ctx context.Context, s session, node string) (*Lock, erro
 		}
 	}
 	held, cancel := context.WithCancelCause(context.Background())
-	l := &Lock{session: s, token: rand.Text(), cancel: cancel, held: held}
+	l := &Lock{session: s, token: rand.Text(), spoke: time.Now(), cancel: cancel, held: held}
 	_, err = s.rows(ctx, `update ledger set holder = $1, token = $2, work = $3, address = coalesce(host(inet_client_addr()), ''),
 		beat = clock_timestamp(), ended = false`, node, l.token, string(WorkJoin))
 	return l, err
@@ -121,10 +127,19 @@ func (s session) evict(ctx context.Context, was Ledger) error {
 
 // Write says in the ledger what is done under the lock, before Keep. A bootstrap is begun before the first of its effects.
 func (l *Lock) Write(ctx context.Context, work Work) error {
-	rows, err := l.session.rows(ctx, "update ledger set work = $1, began = began or $2::boolean where token = $3 returning 1",
-		string(work), strconv.FormatBool(work == WorkBootstrap), l.token)
+	return l.speak(ctx, ", work = $2, began = began or $3::boolean", string(work), strconv.FormatBool(work == WorkBootstrap))
+}
+
+// speak says in the ledger that the holder lives, and what else there is to say.
+func (l *Lock) speak(ctx context.Context, also string, values ...string) error {
+	now := time.Now()
+	rows, err := l.session.rows(ctx, "update ledger set beat = clock_timestamp()"+also+" where token = $1 returning 1",
+		append([]string{l.token}, values...)...)
 	if err == nil && len(rows) != 1 {
 		err = ErrLockLost
+	}
+	if err == nil {
+		l.spoke = now
 	}
 	return err
 }
@@ -137,7 +152,6 @@ func (l *Lock) Keep() {
 
 func (l *Lock) beat() {
 	defer close(l.beating)
-	last := time.Now()
 	ticker := time.NewTicker(beatPause)
 	defer ticker.Stop()
 	for {
@@ -147,21 +161,20 @@ func (l *Lock) beat() {
 		case <-ticker.C:
 		}
 		// Of a machine that stood still meanwhile, this is the first thing that runs again.
-		if time.Since(last) > beatLimit {
+		if time.Since(l.spoke) > beatLimit {
 			l.cancel(ErrLockLost)
 			return
 		}
-		ctx, cancel := context.WithDeadline(l.held, last.Add(beatLimit))
-		rows, err := l.session.rows(ctx, "update ledger set beat = clock_timestamp() where token = $1 returning 1", l.token)
+		ctx, cancel := context.WithDeadline(l.held, l.spoke.Add(beatLimit))
+		err := l.speak(ctx, "")
 		cancel()
 		if l.held.Err() != nil {
 			return
 		}
-		if err != nil || len(rows) != 1 {
+		if err != nil {
 			l.cancel(ErrLockLost)
 			return
 		}
-		last = time.Now()
 	}
 }
 

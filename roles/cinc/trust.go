@@ -31,11 +31,10 @@ func (t trust) Apply(_ context.Context, run *step.Run) error {
 		return err
 	}
 	entry.Content = t.edit(entry.Content)
-	if err := run.Put(trustFile, entry); err != nil {
+	if err := run.Touch(trustFile); err != nil {
 		return err
 	}
-	run.Touch(trustFile)
-	return nil
+	return run.Put(trustFile, entry)
 }
 
 func (trust) String() string { return "add to " + trustFile }

@@ -52,18 +52,12 @@ func Verify() []role.Check { return []role.Check{base.DisabledUnits(Unit)} }
 
 // serve returns the steps that bring a configuration into service. A running haproxy keeps its connections.
 func serve(configuration []byte, watch ...string) step.Plan {
-	check := step.Command{Argv: []string{"haproxy", "-c", "-f", configFile}}
 	return step.Plan{
 		{
 			Title:  "Write haproxy's configuration",
-			Reason: "who leads where, and how it is known that a server is well",
+			Reason: "who leads where, and how it is known that a server is well; haproxy itself accepts it first",
 			// It may hold the search user's password, for the health check.
-			Action: step.File{Path: configFile, Mode: 0o600, Content: configuration},
-		},
-		{
-			Title:  "Check haproxy's configuration",
-			Reason: "haproxy itself must accept it before it is put into service",
-			Action: step.Exec{Command: check, Done: &check},
+			Action: step.File{Path: configFile, Mode: 0o600, Content: configuration, Reader: []string{"haproxy", "-c", "-f"}},
 		},
 		{
 			Title:  "Start haproxy",

@@ -61,17 +61,11 @@ func Boot(in role.Inputs) (step.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	check := step.Command{Argv: []string{"keepalived", "--config-test", "--use-file", configFile}}
 	return step.Plan{
 		{
 			Title:  "Write keepalived's configuration",
-			Reason: "who may hold the address, and when to give it up",
-			Action: step.File{Path: configFile, Mode: 0o644, Content: []byte(configuration)},
-		},
-		{
-			Title:  "Check keepalived's configuration",
-			Reason: "keepalived itself must accept it before it is put into service",
-			Action: step.Exec{Command: check, Done: &check},
+			Reason: "who may hold the address, and when to give it up; keepalived itself accepts it first",
+			Action: step.File{Path: configFile, Mode: 0o644, Content: []byte(configuration), Reader: []string{"keepalived", "--config-test", "--use-file"}},
 		},
 		{
 			Title:  "Start keepalived",

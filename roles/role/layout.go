@@ -16,6 +16,9 @@ const (
 	RecipeFile = ImageDir + "/recipe.json"
 	// ContentDigestFile holds the sealed image's content digest. It is the one file that the digest can't cover.
 	ContentDigestFile = ImageDir + "/content-digest"
+	// UnreadFile keeps which files changed that programs have yet to read (see step.Resume). It is gone with the boot, as the
+	// programs are.
+	UnreadFile = "/run/cincbake/unread.json"
 )
 
 // Units of the agent, baked into every image.

@@ -169,6 +169,8 @@ func (m *machine) apply(t *testing.T, plan step.Plan) {
 			if !slices.Contains(m.files, action.Path) { // boot writes some of an image's files anew
 				m.files = append(m.files, action.Path)
 			}
+			action.Reader = nil // the checkers read it, and more often
+			s.Action = action
 			files = append(files, s)
 		case step.Directory, step.Symlink:
 			files = append(files, s)

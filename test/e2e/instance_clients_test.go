@@ -15,16 +15,21 @@ import (
 	"github.com/cincbake/cincbake/lab/drill"
 )
 
-// clients write to the Chef API through the balancer, each by connections of a few requests, as a run of Chef's client is. One
-// whose request fails tries again for as long as its patience lasts; without any, each request must succeed. What is returned
-// stops them, fails if one of them did, and looks for everything that was acknowledged.
+// clients write to the Chef API through the balancer, as writers do.
 func (c *cloud) clients(t *testing.T, patience time.Duration) (stop func(what string)) {
 	t.Helper()
 	resolved, bundle := c.load(t)
-	store := &drill.Chef{
+	return c.writers(t, patience, &drill.Chef{
 		Cluster: resolved, CA: bundle.CA.Certificate, Key: bundle.Cinc.Superuser.Private,
 		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) { return c.vpc.dial(ctx, c.balancer.address) },
-	}
+	})
+}
+
+// writers write to a store, each by connections of a few requests, as a run of Chef's client is. One whose request fails tries
+// again for as long as its patience lasts; without any, each request must succeed. What is returned stops them, fails if one of
+// them did, and looks for everything that was acknowledged.
+func (b *bench) writers(t *testing.T, patience time.Duration, store drill.Store) (stop func(what string)) {
+	t.Helper()
 	if err := store.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +62,7 @@ func (c *cloud) clients(t *testing.T, patience time.Duration) (stop func(what st
 				}
 			}
 		}
-		c.figure(t, "%s: %d writes, %d failed, %d lost; %d were tried again, for at most %.1f s", what, done, len(failed), nobody, retried, worst.Seconds())
+		b.figure(t, "%s: %d writes, %d failed, %d lost; %d were tried again, for at most %.1f s", what, done, len(failed), nobody, retried, worst.Seconds())
 		if len(failed) > 0 || nobody > 0 || done < 100 {
 			t.Errorf("%s: %d failed, %d of %d acknowledged writes are lost:\n%s", what, len(failed), nobody, done, strings.Join(failed[:min(len(failed), 20)], "\n"))
 		}
@@ -75,7 +80,7 @@ type client struct {
 }
 
 // work writes until ctx ends, and a write that it is at to its end.
-func (c *client) work(ctx context.Context, store *drill.Chef, number int) {
+func (c *client) work(ctx context.Context, store drill.Store, number int) {
 	const requests, long = 10, 20 * time.Second
 	var session drill.Session
 	leave := func() {
