@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -212,8 +213,10 @@ func (r Rollout) over(ctx context.Context, group string) error {
 // Rollback makes groups use an earlier version again, and replaces the machines of others.
 type Rollback struct {
 	Rollout // Roles must not be empty
-	// To is the version to go back to; 0: the one that each group used before the newest was made.
-	To int64
+	// To is the version to go back to, and Image what the newest such version boots from; neither: what each group's machines
+	// run, or ran before the newest version was made.
+	To    int64
+	Image string
 }
 
 // Step is a group that a rollback changes.
@@ -238,6 +241,8 @@ func (r Rollback) Plan(ctx context.Context) ([]Step, error) {
 		return nil, err
 	}
 	var steps []Step
+	var images []string // of To, with their groups
+	distinct := map[string]bool{}
 	for _, node := range r.Fleet.Cluster.Nodes {
 		name := r.Fleet.Cluster.GroupName(node)
 		g, ok := state.Groups[name]
@@ -253,27 +258,50 @@ func (r Rollback) Plan(ctx context.Context) ([]Step, error) {
 		if !ok {
 			return nil, exit.Errorf(exit.Missing, "%s has no version %d any more: promote an older image, and apply", name, to)
 		}
+		distinct[version.Fields["image"]] = true
+		images = append(images, name+" "+version.Fields["image"])
 		if to != g.Version {
 			steps = append(steps, Step{name, g.Role, g.Version, to, version.Fields["image"], g})
 		}
 	}
+	if r.To != 0 && len(distinct) > 1 { // every template counts for itself
+		return nil, exit.Errorf(exit.Unsafe, "version %d is not of the same image everywhere: %s; name the image in its place, with --to ami-…", r.To, strings.Join(images, ", "))
+	}
 	return steps, nil
 }
 
-// target is the version that a group goes back to: what it used before its template's newest version was made. A group that
-// uses that again is back already, so that a rollback that was cut off, or made twice, goes back once.
+// target is the version that a group goes back to.
 func (r Rollback) target(g Group, t LaunchTemplate) (int64, error) {
-	var newest Version
-	if len(t.Versions) > 0 {
-		newest = t.Versions[0]
-	}
-	switch {
-	case r.To != 0:
+	if r.To != 0 {
 		return r.To, nil
-	case newest.After != 0 && (g.Version == newest.Number || g.Version == newest.After):
-		return newest.After, nil
 	}
-	return 0, exit.Errorf(exit.Missing, "%s uses version %d, and nothing says where the way back leads: name the version with --to", g.Name, g.Version)
+	if r.Image != "" {
+		for _, v := range t.Versions {
+			if v.Fields["image"] == r.Image {
+				return v.Number, nil
+			}
+		}
+		return 0, exit.Errorf(exit.Missing, "%s has no version with %s: promote that image, and apply", g.Name, r.Image)
+	}
+	if version := g.wayBack(t); version != 0 {
+		return version, nil
+	}
+	return 0, exit.Errorf(exit.Missing, "%s uses version %d, and nothing says where the way back leads: name the version or its image with --to", g.Name, g.Version)
+}
+
+// wayBack is the version that a group goes back to by itself; 0: nothing says which. It is the one that most of its machines run
+// besides the newest, to which apply moved the group: they are in service and need not be replaced. Only where there is none, it
+// is what they ran before the newest was made. A group that uses an older version than the newest was brought back to it, as apply
+// never does so (LaunchTemplate.find): a rollback that was cut off, or made twice, goes back once.
+func (g Group) wayBack(t LaunchTemplate) int64 {
+	newest := t.newest()
+	switch {
+	case g.Version == 0 || g.Version < newest.Number:
+		return g.Version
+	case g.Version == newest.Number:
+		return cmp.Or(g.runs(g.Version), newest.After)
+	}
+	return g.runs(g.Version) // somebody else's version
 }
 
 // Run takes the steps that Plan returned, and replaces the machines of other versions: first those that do not work.
