@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -79,7 +80,7 @@ func fleetOf(ctx context.Context, r *cluster.Resolved) (*launch.Fleet, error) {
 	return &launch.Fleet{
 		Cluster: r,
 		Services: launch.Services{
-			EC2: ec2.NewFromConfig(loaded), AutoScaling: autoscaling.NewFromConfig(loaded), Parameters: ssm.NewFromConfig(loaded),
+			EC2: ec2.NewFromConfig(loaded), AutoScaling: autoscaling.NewFromConfig(loaded), Targets: elasticloadbalancingv2.NewFromConfig(loaded), Parameters: ssm.NewFromConfig(loaded),
 			Access: iam.NewFromConfig(loaded), Quotas: servicequotas.NewFromConfig(loaded), Caller: sts.NewFromConfig(loaded),
 		},
 	}, nil
