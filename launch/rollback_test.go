@@ -97,6 +97,7 @@ func (a *account) stepsBack(t *testing.T, f *Fleet, of cluster.Role) string {
 // Where the way back leads, by images: the number of each is its generation.
 func TestRollbackLeadsToWhatRuns(t *testing.T) {
 	begin := func(t *testing.T) (*Fleet, *account) {
+		t.Helper()
 		f, a := fleet(t, cluster.SelfHosted)
 		apply(t, f)
 		return f, a
