@@ -15,6 +15,8 @@ import (
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
 	"github.com/aws/smithy-go"
@@ -31,6 +33,7 @@ type account struct {
 	parameters map[string]string
 	images     map[string]types.Image
 	bad        map[string]bool // images that never get ready
+	shunned    map[string]bool // images that the load balancer finds unhealthy
 	interfaces []types.NetworkInterface
 	volumes    []types.Volume
 	templates  []*template
@@ -54,6 +57,7 @@ type template struct {
 var (
 	_ EC2         = (*account)(nil)
 	_ AutoScaling = (*account)(nil)
+	_ Targets     = (*account)(nil)
 	_ Parameters  = (*account)(nil)
 	_ Access      = (*account)(nil)
 	_ Quotas      = (*account)(nil)
@@ -65,7 +69,7 @@ var errStruck = errors.New("struck")
 func newAccount(t *testing.T) *account {
 	t.Helper()
 	return &account{
-		t: t, fail: -1, failAfter: -1, around: surroundings{quota: 1000}, parameters: map[string]string{}, images: map[string]types.Image{}, bad: map[string]bool{}, hooks: map[string]int32{},
+		t: t, fail: -1, failAfter: -1, around: surroundings{quota: 1000}, parameters: map[string]string{}, images: map[string]types.Image{}, bad: map[string]bool{}, shunned: map[string]bool{}, hooks: map[string]int32{},
 		instances: map[string]types.Instance{}, refreshes: map[string][]*autoscalingtypes.InstanceRefresh{},
 	}
 }
@@ -475,6 +479,29 @@ func (a *account) DescribeInstanceRefreshes(_ context.Context, in *autoscaling.D
 			a.step(a.group(name), all[0])
 		}
 		out.InstanceRefreshes = append(out.InstanceRefreshes, *all[0])
+	}
+	return out, nil
+}
+
+// DescribeScalingActivities has none: the fake account over the wire does.
+func (*account) DescribeScalingActivities(context.Context, *autoscaling.DescribeScalingActivitiesInput, ...func(*autoscaling.Options)) (*autoscaling.DescribeScalingActivitiesOutput, error) {
+	return &autoscaling.DescribeScalingActivitiesOutput{}, nil
+}
+
+// DescribeTargetHealth finds every machine of a group well that the target group is attached to, unless it was told otherwise.
+func (a *account) DescribeTargetHealth(_ context.Context, in *elasticloadbalancingv2.DescribeTargetHealthInput, _ ...func(*elasticloadbalancingv2.Options)) (*elasticloadbalancingv2.DescribeTargetHealthOutput, error) {
+	out := &elasticloadbalancingv2.DescribeTargetHealthOutput{}
+	for _, g := range a.groups {
+		if !slices.Contains(g.TargetGroupARNs, *in.TargetGroupArn) {
+			continue
+		}
+		for _, i := range g.Instances {
+			health := &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumHealthy}
+			if a.shunned[*a.instances[*i.InstanceId].ImageId] {
+				health = &elbtypes.TargetHealth{State: elbtypes.TargetHealthStateEnumUnhealthy, Description: aws.String("Health checks failed")}
+			}
+			out.TargetHealthDescriptions = append(out.TargetHealthDescriptions, elbtypes.TargetHealthDescription{Target: &elbtypes.TargetDescription{Id: i.InstanceId}, TargetHealth: health})
+		}
 	}
 	return out, nil
 }

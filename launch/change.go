@@ -67,13 +67,14 @@ func Diff(w Wanted, s State, keep int) ([]Change, error) {
 		kept = append(kept, changes...)
 		wanted := g.wantedTemplate(s)
 		template, there := s.Templates[g.Name]
-		version, made := template.find(wanted.Digest())
+		used, before := s.Groups[g.Name].usedVersion(template), s.Groups[g.Name].versionBefore(template)
+		version, made := template.find(wanted.Digest(), used)
 		if wanted.Interface == later {
 			made = false
 		}
 		number := version.Number
 		if !made {
-			templates = append(templates, templateChange(g, wanted, template, there, s.Groups[g.Name].usedVersion(template)))
+			templates = append(templates, templateChange(g, wanted, template, there, used, before))
 			number = template.Latest + 1
 		}
 		groups = append(groups, groupChanges(w.Cluster, g, s, number)...)
@@ -111,6 +112,15 @@ func (g Group) usedVersion(t LaunchTemplate) int64 {
 		return 0
 	}
 	return g.Version
+}
+
+// versionBefore is the version that a rollback from a new one leads to: what machines run, and not what the group was moved to
+// without any of them having been replaced. Where none is in service it is the group's; 0: none.
+func (g Group) versionBefore(t LaunchTemplate) int64 {
+	if g.Template != t.ID {
+		return 0
+	}
+	return cmp.Or(g.runs(0), g.Version)
 }
 
 // keepsakes are the changes of what a slot keeps.
@@ -155,7 +165,7 @@ func keepsakes(name string, g WantedGroup, s State) ([]Change, error) {
 }
 
 // templateChange is a new version, whole, or the first one.
-func templateChange(g WantedGroup, wanted Template, have LaunchTemplate, there bool, used int64) Change {
+func templateChange(g WantedGroup, wanted Template, have LaunchTemplate, there bool, used, runs int64) Change {
 	after := templateFields(said(wanted.Data()))
 	if !there {
 		return Change{
@@ -170,7 +180,7 @@ func templateChange(g WantedGroup, wanted Template, have LaunchTemplate, there b
 	fields := append([]Field{{"version", number(before.Number), number(have.Latest + 1)}}, fieldChanges(before.Fields, after)...)
 	return Change{
 		Action: Update, Kind: kindTemplate, Name: g.Name, Call: "ec2:CreateLaunchTemplateVersion",
-		Fields: fields, do: createVersion(g, wanted, have, used),
+		Fields: fields, do: createVersion(g, wanted, have, runs),
 	}
 }
 

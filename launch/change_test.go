@@ -1,14 +1,11 @@
 package launch
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cincbake/cincbake/cluster"
@@ -201,28 +198,5 @@ func TestDigest(t *testing.T) {
 			t.Errorf("another %s has the digest of %s", name, same)
 		}
 		seen[digest] = name
-	}
-}
-
-func TestRefreshPreferences(t *testing.T) {
-	for _, c := range []struct {
-		desired, most int
-		want          string // least, most healthy, checkpoints
-	}{
-		{1, 1, "0 100 []"},
-		{1, 6, "100 200 []"},
-		{2, 6, "100 150 [50 100]"},
-		{2, 2, "50 100 [50 100]"},
-		{3, 6, "100 134 [34 100]"},
-		{3, 3, "66 100 [34 100]"},
-		{40, 50, "100 103 [3 100]"},
-	} {
-		p := refreshPreferences(c.desired, c.most, time.Minute)
-		if got := fmt.Sprint(*p.MinHealthyPercentage, *p.MaxHealthyPercentage, p.CheckpointPercentages); got != c.want {
-			t.Errorf("%d of %d: %s instead of %s", c.desired, c.most, got, c.want)
-		}
-		if !aws.ToBool(p.SkipMatching) {
-			t.Errorf("%d of %d: machines of the version are replaced too", c.desired, c.most)
-		}
 	}
 }

@@ -96,19 +96,19 @@ func createTemplate(g WantedGroup, wanted Template) doing {
 	}
 }
 
-func createVersion(g WantedGroup, wanted Template, have LaunchTemplate, used int64) doing {
+func createVersion(g WantedGroup, wanted Template, have LaunchTemplate, before int64) doing {
 	return func(ctx context.Context, f *Fleet, s *State) error {
 		// The same for whoever comes again before the version is to be seen everywhere.
 		token := sha256.Sum256(fmt.Appendf(nil, "%s %d %s", have.ID, have.Latest, wanted.Digest()))
 		out, err := f.EC2.CreateLaunchTemplateVersion(ctx, &ec2.CreateLaunchTemplateVersionInput{
-			LaunchTemplateId: aws.String(have.ID), LaunchTemplateData: wanted.Data(), VersionDescription: aws.String(label(wanted.Digest(), used)),
+			LaunchTemplateId: aws.String(have.ID), LaunchTemplateData: wanted.Data(), VersionDescription: aws.String(label(wanted.Digest(), before)),
 			ClientToken: aws.String(hex.EncodeToString(token[:])),
 		})
 		if err != nil {
 			return err
 		}
 		made := Version{
-			Number: aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), Digest: wanted.Digest(), After: used, Fields: templateFields(said(wanted.Data())),
+			Number: aws.ToInt64(out.LaunchTemplateVersion.VersionNumber), Digest: wanted.Digest(), After: before, Fields: templateFields(said(wanted.Data())),
 		}
 		have.Latest = made.Number
 		have.Versions = append([]Version{made}, have.Versions...)

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -62,7 +63,7 @@ func services(server *fakeaws.Server, key string) Services {
 		},
 	}
 	return Services{
-		ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk), ssm.NewFromConfig(sdk), iam.NewFromConfig(sdk), servicequotas.NewFromConfig(sdk), sts.NewFromConfig(sdk),
+		ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk), elasticloadbalancingv2.NewFromConfig(sdk), ssm.NewFromConfig(sdk), iam.NewFromConfig(sdk), servicequotas.NewFromConfig(sdk), sts.NewFromConfig(sdk),
 	}
 }
 

@@ -62,7 +62,7 @@ func resolve(t *testing.T, text string) *cluster.Resolved {
 func fleet(t *testing.T, topology cluster.Topology) (*Fleet, *account) {
 	t.Helper()
 	a := newAccount(t)
-	f := &Fleet{Services: Services{a, a, a, a, a, a}, Cluster: resolve(t, specOf(t, topology)), Poll: time.Millisecond}
+	f := &Fleet{Services: Services{a, a, a, a, a, a, a}, Cluster: resolve(t, specOf(t, topology)), Poll: time.Millisecond}
 	a.promote(f.Cluster, 1)
 	return f, a
 }

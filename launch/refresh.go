@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -16,32 +17,40 @@ import (
 	"github.com/cincbake/cincbake/internal/exit"
 )
 
-// defaultRest is how long a refresh rests after its first machine. Meanwhile the whole cluster is looked at.
+// defaultRest is how long a refresh rests after its first machine, when that has settled. Meanwhile the whole cluster is looked at.
 const defaultRest = time.Minute
 
 // refreshPreferences say how a pool is refreshed: one machine first, and then, if all is well with it, the others. The new
 // one comes before the old one goes, as long as the database has room for one more than there are; a full pool does without
 // one of its machines meanwhile.
-func refreshPreferences(desired, most int, rest time.Duration) *types.RefreshPreferences {
+func refreshPreferences(pool Group, rest time.Duration) *types.RefreshPreferences {
 	const whole = 100
+	desired := pool.Desired
 	p := &types.RefreshPreferences{
 		SkipMatching:         aws.Bool(true),
 		MinHealthyPercentage: aws.Int32(whole),
 		MaxHealthyPercentage: count32(whole + (whole+desired-1)/max(desired, 1)), // one more
-		InstanceWarmup:       aws.Int32(0),                                       // the hook holds it back until it is ready
+		InstanceWarmup:       count32(int(pool.settling().Seconds())),            // in service it is ready, by its hook
 		CheckpointDelay:      count32(int(rest.Seconds())),
 	}
-	if desired >= most {
+	if pool.full() {
 		p.MinHealthyPercentage, p.MaxHealthyPercentage = count32(whole*(desired-1)/max(desired, 1)), aws.Int32(whole)
 	}
 	if most := whole * 2; int(*p.MaxHealthyPercentage) > most { // AWS's own limit
 		p.MaxHealthyPercentage = count32(most)
 	}
 	if desired > 1 {
-		p.CheckpointPercentages = []int32{*count32((whole + desired - 1) / desired), whole}
+		p.CheckpointPercentages = []int32{*count32(oneOf(desired)), whole}
 	}
 	return p
 }
+
+// oneOf is the percentage that the first of so many machines comes to. It is rounded down, as AWS tells it, and goes on only
+// above it: the percentage of a checkpoint is the least that must be new.
+func oneOf(machines int) int { return max(100/max(machines, 1), 1) }
+
+// full tells whether the pool may not have one machine more.
+func (g Group) full() bool { return g.Desired >= g.Max }
 
 func (r Rollout) rest() time.Duration { return cmp.Or(r.Rest, defaultRest) }
 
@@ -91,10 +100,10 @@ func (r Rollout) refreshPool(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	began := time.Now()
+	began, why := time.Now(), r.Fleet.failures(ctx, pool.Name)
 	if running == nil {
 		_, err := r.Fleet.AutoScaling.StartInstanceRefresh(ctx, &autoscaling.StartInstanceRefreshInput{
-			AutoScalingGroupName: aws.String(pool.Name), Strategy: types.RefreshStrategyRolling, Preferences: refreshPreferences(pool.Desired, pool.Max, r.rest()),
+			AutoScalingGroupName: aws.String(pool.Name), Strategy: types.RefreshStrategyRolling, Preferences: refreshPreferences(pool, r.rest()),
 		})
 		var already *types.InstanceRefreshInProgressFault // the answer to an earlier try was lost
 		if err != nil && !errors.As(err, &already) {
@@ -104,21 +113,23 @@ func (r Rollout) refreshPool(ctx context.Context) error {
 	} else {
 		r.Fleet.say(pool.Name, fmt.Sprintf("a refresh is under way, %d%%", aws.ToInt32(running.PercentageComplete)))
 	}
-	if err := r.follow(ctx, state, pool); err != nil {
+	if err := r.follow(ctx, pool, why); err != nil {
 		return r.failed(pool, errors.Join(err, r.stop(ctx, pool.Name)))
 	}
 	r.Fleet.say(pool.Name, fmt.Sprintf("refreshed in %.0f s", time.Since(began).Seconds()))
 	return nil
 }
 
-// follow waits until a refresh is over, as long as it gets on: each machine has Within, besides the rest. When the first is in
-// service, it looks at the whole cluster.
-func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
+// follow waits until a refresh is over, as long as it gets on: each machine has Within to be in service, besides the time that
+// the balancer takes for it and for the one that goes, and the rest. When the first counts, it looks at the whole cluster.
+func (r Rollout) follow(ctx context.Context, pool Group, why func(context.Context) string) error {
 	var told int32 = -1
 	moved, patience := time.Now(), r.Within
-	looked := r.Agents == nil
-	first := *count32(100 / max(pool.Desired, 1))
-	within := r.Within*time.Duration(max(len(pool.Instances), 1)) + 2*r.rest()
+	if pool.full() {
+		patience += pool.settling() // an old machine goes first
+	}
+	looked, served, first := false, len(pool.fresh()), *count32(oneOf(pool.Desired))
+	within := (r.Within+2*pool.settling())*time.Duration(max(len(pool.Instances), 1)) + 2*r.rest()
 	return r.Fleet.await(ctx, within, func(ctx context.Context) (string, error) {
 		refresh, err := r.Fleet.refresh(ctx, pool.Name)
 		if err != nil {
@@ -127,35 +138,63 @@ func (r Rollout) follow(ctx context.Context, s State, pool Group) error {
 		if refresh == nil {
 			return "the refresh is not to be seen yet", nil
 		}
-		done, reason := aws.ToInt32(refresh.PercentageComplete), aws.ToString(refresh.StatusReason)
+		done, reason := aws.ToInt32(refresh.PercentageComplete), strings.TrimSpace(aws.ToString(refresh.StatusReason)+" "+why(ctx))
 		switch {
 		case refresh.Status == types.InstanceRefreshStatusSuccessful:
 			return "", nil
 		case ended(refresh.Status):
 			return "", fmt.Errorf("the refresh is %s at %d%%: %s", refresh.Status, done, reason)
 		}
+		now, err := r.Fleet.group(ctx, pool.Name)
+		if err != nil {
+			return "", err
+		}
+		if serving := len(now.fresh()); serving > served || done > max(told, 0) {
+			served, moved = max(serving, served), time.Now()
+			patience = r.Within + 2*pool.settling() + r.rest() // which may begin now
+		}
 		if done != told {
-			told, moved = done, time.Now()
-			if done >= first {
-				patience = r.Within + r.rest() // which may begin now
-			}
+			told = done
 			r.Fleet.say(pool.Name, fmt.Sprintf("%d%% refreshed", done))
 		}
 		if time.Since(moved) > patience {
 			return "", exit.Errorf(exit.TimedOut, "no machine got ready within %v: the refresh is %s at %d%%: %s", patience, refresh.Status, done, reason)
 		}
 		if !looked && done >= first && done < 100 {
-			looked = true
-			agents, err := r.agents(ctx, s)
-			if err != nil {
-				return "", err
-			}
-			if err := agents.WaitWhole(ctx, r.rest()*3/4); err != nil {
+			if looked, err = r.look(ctx, pool.Name); err != nil {
 				return "", fmt.Errorf("with the first new machine: %w", err)
 			}
 		}
 		return fmt.Sprintf("the refresh is %s at %d%%: %s", refresh.Status, done, reason), nil
 	})
+}
+
+// look looks at the cluster while a refresh rests, as it is now: with a new machine, by the balancer's word and by the machines'
+// own, and without what boots or goes. It has not looked if no new machine is to be seen yet.
+func (r Rollout) look(ctx context.Context, name string) (looked bool, err error) {
+	state, err := r.Fleet.Read(ctx)
+	if err != nil {
+		return false, err
+	}
+	pool := state.Groups[name]
+	fresh := pool.fresh()
+	pool.Instances = slices.DeleteFunc(pool.Instances, func(i Instance) bool { return !i.serves() })
+	state.Groups[name] = pool
+	located, err := r.Fleet.Locate(ctx, state)
+	if err != nil {
+		return false, err
+	}
+	known := func(i Instance) bool {
+		return slices.ContainsFunc(located.Nodes, func(n cluster.Node) bool { return strings.HasSuffix(n.Name, "/"+i.ID) })
+	}
+	if !slices.ContainsFunc(fresh, known) {
+		return false, nil
+	}
+	limit := time.Now().Add(r.rest() * 3 / 4)
+	if err := r.Fleet.balanced(ctx, pool, fresh, time.Until(limit)); err != nil || r.Agents == nil {
+		return true, err
+	}
+	return true, r.Agents(located).WaitWhole(ctx, time.Until(limit))
 }
 
 // stop ends a refresh that is under way. Machines that it replaced stay. One that is not ready stays too, for somebody to look
@@ -212,8 +251,10 @@ func (r Rollout) over(ctx context.Context, group string) error {
 // Rollback makes groups use an earlier version again, and replaces the machines of others.
 type Rollback struct {
 	Rollout // Roles must not be empty
-	// To is the version to go back to; 0: the one that each group used before the newest was made.
-	To int64
+	// To is the version to go back to, and Image what the newest such version boots from; neither: what each group's machines
+	// run, or ran before the newest version was made.
+	To    int64
+	Image string
 }
 
 // Step is a group that a rollback changes.
@@ -238,6 +279,8 @@ func (r Rollback) Plan(ctx context.Context) ([]Step, error) {
 		return nil, err
 	}
 	var steps []Step
+	var images []string // of To, with their groups
+	distinct := map[string]bool{}
 	for _, node := range r.Fleet.Cluster.Nodes {
 		name := r.Fleet.Cluster.GroupName(node)
 		g, ok := state.Groups[name]
@@ -253,27 +296,50 @@ func (r Rollback) Plan(ctx context.Context) ([]Step, error) {
 		if !ok {
 			return nil, exit.Errorf(exit.Missing, "%s has no version %d any more: promote an older image, and apply", name, to)
 		}
+		distinct[version.Fields["image"]] = true
+		images = append(images, name+" "+version.Fields["image"])
 		if to != g.Version {
 			steps = append(steps, Step{name, g.Role, g.Version, to, version.Fields["image"], g})
 		}
 	}
+	if r.To != 0 && len(distinct) > 1 { // every template counts for itself
+		return nil, exit.Errorf(exit.Unsafe, "version %d is not of the same image everywhere: %s; name the image in its place, with --to ami-…", r.To, strings.Join(images, ", "))
+	}
 	return steps, nil
 }
 
-// target is the version that a group goes back to: what it used before its template's newest version was made. A group that
-// uses that again is back already, so that a rollback that was cut off, or made twice, goes back once.
+// target is the version that a group goes back to.
 func (r Rollback) target(g Group, t LaunchTemplate) (int64, error) {
-	var newest Version
-	if len(t.Versions) > 0 {
-		newest = t.Versions[0]
-	}
-	switch {
-	case r.To != 0:
+	if r.To != 0 {
 		return r.To, nil
-	case newest.After != 0 && (g.Version == newest.Number || g.Version == newest.After):
-		return newest.After, nil
 	}
-	return 0, exit.Errorf(exit.Missing, "%s uses version %d, and nothing says where the way back leads: name the version with --to", g.Name, g.Version)
+	if r.Image != "" {
+		for _, v := range t.Versions {
+			if v.Fields["image"] == r.Image {
+				return v.Number, nil
+			}
+		}
+		return 0, exit.Errorf(exit.Missing, "%s has no version with %s: promote that image, and apply", g.Name, r.Image)
+	}
+	if version := g.wayBack(t); version != 0 {
+		return version, nil
+	}
+	return 0, exit.Errorf(exit.Missing, "%s uses version %d, and nothing says where the way back leads: name the version or its image with --to", g.Name, g.Version)
+}
+
+// wayBack is the version that a group goes back to by itself; 0: nothing says which. It is the one that most of its machines run
+// besides the newest, to which apply moved the group: they are in service and need not be replaced. Only where there is none, it
+// is what they ran before the newest was made. A group that uses an older version than the newest was brought back to it, as apply
+// never does so (LaunchTemplate.find): a rollback that was cut off, or made twice, goes back once.
+func (g Group) wayBack(t LaunchTemplate) int64 {
+	newest := t.newest()
+	switch {
+	case g.Version == 0 || g.Version < newest.Number:
+		return g.Version
+	case g.Version == newest.Number:
+		return cmp.Or(g.runs(g.Version), newest.After)
+	}
+	return g.runs(g.Version) // somebody else's version
 }
 
 // Run takes the steps that Plan returned, and replaces the machines of other versions: first those that do not work.

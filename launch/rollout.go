@@ -273,7 +273,7 @@ func moreBroken(all []operate.NodeStatus, node string, outdated map[string]Group
 
 // replace ends a slot's machine, and waits for the next one and, unless more are broken, until nothing is missing.
 func (r Rollout) replace(ctx context.Context, g Group, agents Agents, more bool) error {
-	began := time.Now()
+	began, why := time.Now(), r.Fleet.failures(ctx, g.Name)
 	for _, old := range g.Outdated() {
 		_, err := r.Fleet.AutoScaling.TerminateInstanceInAutoScalingGroup(ctx, &autoscaling.TerminateInstanceInAutoScalingGroupInput{
 			InstanceId: aws.String(old.ID), ShouldDecrementDesiredCapacity: aws.Bool(false),
@@ -283,7 +283,7 @@ func (r Rollout) replace(ctx context.Context, g Group, agents Agents, more bool)
 		}
 		r.Fleet.say(g.Node, fmt.Sprintf("%s goes; the next one is of version %d", old.ID, g.Version))
 	}
-	if err := r.inService(ctx, g); err != nil {
+	if err := r.inService(ctx, g, why); err != nil {
 		return r.failed(g, err)
 	}
 	if !more {
@@ -301,26 +301,34 @@ func (r Rollout) failed(g Group, err error) error {
 }
 
 // inService waits until every machine of a group is one of its version and in service.
-func (r Rollout) inService(ctx context.Context, g Group) error {
+func (r Rollout) inService(ctx context.Context, g Group, why func(context.Context) string) error {
 	return r.Fleet.await(ctx, r.Within, func(ctx context.Context) (lacks string, err error) {
-		out, err := r.Fleet.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{g.Name}})
+		now, err := r.Fleet.group(ctx, g.Name)
 		if err != nil {
 			return "", err
 		}
-		if len(out.AutoScalingGroups) != 1 {
-			return "", fmt.Errorf("the group %s is gone", g.Name)
-		}
-		now := groupOf(out.AutoScalingGroups[0])
 		for _, i := range now.Instances {
-			if i.Version != g.Version || i.State != "InService" || !i.Healthy {
-				return fmt.Sprintf("%s is %s", i.ID, i.State), nil
+			if i.Version != g.Version || !i.serves() {
+				return strings.TrimSpace(fmt.Sprintf("%s is %s %s", i.ID, i.State, why(ctx))), nil
 			}
 		}
 		if len(now.Instances) < now.Min {
-			return "no machine was launched yet", nil
+			return strings.TrimSpace("no machine was launched yet " + why(ctx)), nil
 		}
 		return "", nil
 	})
+}
+
+// group returns a group as it is now, all but its hook.
+func (f *Fleet) group(ctx context.Context, name string) (Group, error) {
+	out, err := f.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{name}})
+	if err != nil {
+		return Group{}, err
+	}
+	if len(out.AutoScalingGroups) != 1 {
+		return Group{}, fmt.Errorf("the group %s is gone", name)
+	}
+	return groupOf(out.AutoScalingGroups[0]), nil
 }
 
 // await asks until nothing is lacking, and says what is when that takes longer than within.

@@ -1,6 +1,7 @@
 package launch
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -42,14 +43,26 @@ type LaunchTemplate struct { //nolint:revive // the thing itself is called so; T
 type Version struct {
 	Number int64
 	Digest string // of what it says; empty: somebody else made it
-	After  int64  // the version that the group used before; 0: none
+	After  int64  // the version that machines ran before; 0: none
 	Fields map[string]string
 }
 
-// find returns the newest version that says what the digest stands for.
-func (t LaunchTemplate) find(digest string) (Version, bool) {
+// newest returns the newest version that cincbake made; its number is 0 if there is none.
+func (t LaunchTemplate) newest() Version {
 	for _, v := range t.Versions {
-		if v.Digest == digest {
+		if v.Digest != "" {
+			return v
+		}
+	}
+	return Version{}
+}
+
+// find returns the version that says what the digest stands for, if that is the newest or the one that the group uses. Any
+// other stays in the past: what it says comes back as a new version, so that a group that uses an older version than the newest
+// was brought back to it, and so that every version says what was before it.
+func (t LaunchTemplate) find(digest string, used int64) (Version, bool) {
+	for _, v := range t.Versions {
+		if v.Digest == digest && (v.Number == used || v.Number == t.newest().Number) {
 			return v, true
 		}
 	}
@@ -89,6 +102,43 @@ type Instance struct {
 	State   string // of its life, like InService
 	Healthy bool
 	Version int64 // of the launch template; 0: of another template
+}
+
+// serves tells whether the instance is in service and well.
+func (i Instance) serves() bool { return i.State == "InService" && i.Healthy }
+
+// runs returns the version that most of the group's machines run that are in service, leaving out one; 0: none does. Of two
+// that equally many run it is the older one, which has proved itself for longer.
+func (g Group) runs(without int64) int64 {
+	machines := map[int64]int{}
+	for _, i := range g.Instances {
+		if i.serves() && i.Version != 0 && i.Version != without {
+			machines[i.Version]++
+		}
+	}
+	var most int64
+	for _, version := range slices.Sorted(maps.Keys(machines)) {
+		if machines[version] > machines[most] {
+			most = version
+		}
+	}
+	return most
+}
+
+// fresh lists the instances of the group's version that are in service.
+func (g Group) fresh() []Instance {
+	return slices.DeleteFunc(slices.Clone(g.Instances), func(i Instance) bool { return i.Version != g.Version || !i.serves() })
+}
+
+// lacks tells whether the group has fewer machines in service than it is to have.
+func (g Group) lacks() bool {
+	serving := 0
+	for _, i := range g.Instances {
+		if i.serves() {
+			serving++
+		}
+	}
+	return serving < g.Desired
 }
 
 // Outdated lists the instances that are not from the version that the group uses now. What is on its way out is none.

@@ -22,16 +22,18 @@ type Status struct {
 
 // GroupStatus is a group and its machines.
 type GroupStatus struct {
-	Name      string           `json:"name"`
-	Role      cluster.Role     `json:"role"`
-	Missing   bool             `json:"missing,omitempty"` // the group is not there: apply makes it
-	Min       int              `json:"min"`
-	Max       int              `json:"max"`
-	Desired   int              `json:"desired"`
-	Version   int64            `json:"version"`
-	Image     string           `json:"image"`
-	Content   string           `json:"content,omitempty"` // the digest of what the image is
-	Refresh   *RefreshStatus   `json:"refresh,omitempty"`
+	Name    string         `json:"name"`
+	Role    cluster.Role   `json:"role"`
+	Missing bool           `json:"missing,omitempty"` // the group is not there: apply makes it
+	Min     int            `json:"min"`
+	Max     int            `json:"max"`
+	Desired int            `json:"desired"`
+	Version int64          `json:"version"`
+	Image   string         `json:"image"`
+	Content string         `json:"content,omitempty"` // the digest of what the image is
+	Refresh *RefreshStatus `json:"refresh,omitempty"`
+	// Failure is why the newest launch failed, of a group that lacks machines.
+	Failure   string           `json:"failure,omitempty"`
 	Instances []InstanceStatus `json:"instances"`
 }
 
@@ -96,6 +98,9 @@ func (f *Fleet) Status(ctx context.Context) (Status, error) {
 				ID: i.ID, State: i.State, Healthy: i.Healthy, Version: i.Version, Image: aws.ToString(m.ImageId), Content: content, Address: aws.ToString(m.PrivateIpAddress),
 				Outdated: i.Version != g.Version, Drifted: content != said.Content,
 			})
+		}
+		if g.lacks() {
+			said.Failure = f.failure(ctx, name).why
 		}
 		refresh, err := f.underway(ctx, name)
 		if err != nil {

@@ -104,7 +104,8 @@ func tagMap(tags []types.Tag) map[string]string {
 }
 
 // label is what cincbake writes into the description of a version: the digest of what it says, and the number of the version
-// that the group used before, which is where a rollback leads; 0: none. A version never changes, so neither does that.
+// that machines ran before, which is where a rollback leads if none does any more; 0: none. A version never changes, so neither
+// does that.
 func label(digest string, after int64) string {
 	text := "cincbake sha256:" + digest
 	if after > 0 {

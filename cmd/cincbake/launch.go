@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -78,7 +80,7 @@ func fleetOf(ctx context.Context, r *cluster.Resolved) (*launch.Fleet, error) {
 	return &launch.Fleet{
 		Cluster: r,
 		Services: launch.Services{
-			EC2: ec2.NewFromConfig(loaded), AutoScaling: autoscaling.NewFromConfig(loaded), Parameters: ssm.NewFromConfig(loaded),
+			EC2: ec2.NewFromConfig(loaded), AutoScaling: autoscaling.NewFromConfig(loaded), Targets: elasticloadbalancingv2.NewFromConfig(loaded), Parameters: ssm.NewFromConfig(loaded),
 			Access: iam.NewFromConfig(loaded), Quotas: servicequotas.NewFromConfig(loaded), Caller: sts.NewFromConfig(loaded),
 		},
 	}, nil
@@ -324,24 +326,31 @@ func timedRollout(c *cobra.Command, run func(context.Context) error) error {
 func newLaunchRollback() *cobra.Command {
 	var (
 		flags rolloutFlags
-		to    int64
+		to    string
 	)
 	c := &cobra.Command{
 		Use:   "rollback ROLE...",
 		Short: "Make groups use the version before again, and replace the machines",
-		Long: `Rollback makes the groups of the named roles use the version again that they used before the one that they use now, and
-replaces the machines of others: first those that do not work, then as rollout does. A refresh that is under way is stopped.
-A database node that does not answer is replaced only when another one says that it is primary.
+		Long: `Rollback makes the groups of the named roles use the version again that most of their machines run besides the newest, and
+where none does, the one that they ran before the newest was made. It replaces the machines of others: first those that do
+not work, then as rollout does. A refresh that is under way is stopped. A database node that does not answer is replaced only
+when another one says that it is primary.
+
+Every group counts its versions for itself. So where several are meant, --to names a number only if it is of the same image in
+all of them, and else the image.
 
 The next apply brings back what the channel points to: promote the older image too.`,
-		Example: "  cincbake launch rollback postgres\n  cincbake launch rollback api --to 7",
+		Example: "  cincbake launch rollback postgres\n  cincbake launch rollback api --to 7\n  cincbake launch rollback opensearch --to ami-0a1b2c3d4e5f60718",
 		Args:    cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			rollout, err := flags.rollout(c, args)
 			if err != nil {
 				return err
 			}
-			back := launch.Rollback{Rollout: rollout, To: to}
+			back := launch.Rollback{Rollout: rollout}
+			if err := backTo(&back, to); err != nil {
+				return err
+			}
 			steps, err := back.Plan(c.Context())
 			if err != nil {
 				return err
@@ -367,6 +376,20 @@ The next apply brings back what the channel points to: promote the older image t
 		},
 	}
 	flags.register(c)
-	c.Flags().Int64Var(&to, "to", 0, "the version to go back to (default: the one before)")
+	c.Flags().StringVar(&to, "to", "", "the version to go back to, or its image, like ami-… (default: what machines run, or ran before)")
 	return c
+}
+
+// backTo reads where a rollback is to lead: a version's number, or an image.
+func backTo(back *launch.Rollback, to string) (err error) {
+	switch {
+	case to == "":
+	case strings.HasPrefix(to, "ami-"):
+		back.Image = to
+	default:
+		if back.To, err = strconv.ParseInt(to, 10, 64); err != nil || back.To < 1 {
+			return exit.Errorf(exit.Invalid, "--to %s is no version: name its number, like 7, or its image, like ami-0a1b2c3d4e5f60718", to)
+		}
+	}
+	return nil
 }

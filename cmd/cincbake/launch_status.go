@@ -111,8 +111,11 @@ func printLaunchStatus(w io.Writer, s launch.Status) error {
 			continue
 		case g.Refresh != nil:
 			rows = append(rows, []string{g.Name, size, strconv.FormatInt(g.Version, 10), "-", "-", g.Image, fmt.Sprintf("refresh %s, %d%%", g.Refresh.Status, g.Refresh.Percent)})
-		case len(g.Instances) == 0:
+		case len(g.Instances) == 0 && g.Failure == "":
 			rows = append(rows, []string{g.Name, size, strconv.FormatInt(g.Version, 10), "-", "-", g.Image, "no machine"})
+		}
+		if g.Failure != "" {
+			rows = append(rows, []string{g.Name, size, strconv.FormatInt(g.Version, 10), "-", "-", g.Image, g.Failure})
 		}
 		for _, i := range g.Instances {
 			note := ""

@@ -11,12 +11,12 @@ func (f *foundation) balanced() bool { return f.LB != nil && f.LB.Kind == cluste
 
 // How API nodes are asked whether they serve. Their answer decides where connections go, and nothing else: the autoscaling
 // groups look at the instance alone, so a database that fails over ends no API node. When no node serves, the balancer sends
-// connections to all of them.
+// connections to all of them. A node that goes stays until the balancer leads it nobody any more, which takes AWS's minutes.
 const (
 	checkPath     = "/_status"
 	checkSeconds  = 10
 	checkFailures = 3
-	drainSeconds  = 60
+	drainSeconds  = 300
 )
 
 // balancer adds AWS's load balancer, which passes TLS through.

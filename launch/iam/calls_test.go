@@ -24,7 +24,7 @@ func callsOf[T any](service string) []string {
 
 // What the code can call at all, its roles may; and what they may, it can call, but for what others do in its place.
 func TestCalls(t *testing.T) {
-	launching := slices.Concat(callsOf[launch.EC2]("ec2"), callsOf[launch.AutoScaling]("autoscaling"), callsOf[launch.Parameters]("ssm"),
+	launching := slices.Concat(callsOf[launch.EC2]("ec2"), callsOf[launch.AutoScaling]("autoscaling"), callsOf[launch.Targets]("elasticloadbalancing"), callsOf[launch.Parameters]("ssm"),
 		callsOf[launch.Access]("iam"), callsOf[launch.Quotas]("servicequotas"))
 	cataloguing := slices.Concat(callsOf[ec2.EC2]("ec2"), callsOf[ec2.Groups]("autoscaling"), callsOf[ec2.Parameters]("ssm"), callsOf[ec2.Objects]("s3"))
 	tests := []struct {

@@ -90,8 +90,12 @@ func (parts) fleetReads() []string {
 // operate is what replaces machines by others of the version that their group has, and lets a group go back to the version
 // before.
 func (p parts) operate() []Statement {
+	reads := append(p.fleetReads(), "autoscaling:DescribeInstanceRefreshes", "autoscaling:DescribeScalingActivities")
+	if p.AWS != nil && len(p.AWS.TargetGroups) > 0 || p.LB != nil && p.LB.Kind == cluster.LBNLB {
+		reads = append(reads, "elasticloadbalancing:DescribeTargetHealth")
+	}
 	return append([]Statement{
-		look(append(p.fleetReads(), "autoscaling:DescribeInstanceRefreshes")...),
+		look(reads...),
 		allow("ReplaceMachines", []string{
 			"autoscaling:CancelInstanceRefresh", "autoscaling:StartInstanceRefresh", "autoscaling:TerminateInstanceInAutoScalingGroup",
 			"autoscaling:UpdateAutoScalingGroup",

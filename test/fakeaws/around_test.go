@@ -2,6 +2,7 @@ package fakeaws_test
 
 import (
 	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
@@ -43,6 +44,20 @@ func TestLoadBalancers(t *testing.T) {
 	states := []elbtypes.TargetHealthStateEnum{state(), state()}
 	a.server.SetTargetHealth(a.region, id, "unhealthy")
 	same(t, "health", append(states, state()), []elbtypes.TargetHealthStateEnum{"initial", "healthy", "unhealthy"})
+}
+
+// With Options.Register a balancer leads nobody to a target at first.
+func TestTargetsRegister(t *testing.T) {
+	a := newAccount(t, fakeaws.Options{Register: time.Minute})
+	c := elb.NewFromConfig(a.sdk())
+	group := a.server.AddTargetGroup(a.region, fakeaws.TargetGroup{Name: "api"})
+	a.server.RegisterTarget(a.region, group, a.run())
+	var states []elbtypes.TargetHealthStateEnum
+	for range 3 {
+		states = append(states, ok(c.DescribeTargetHealth(t.Context(), &elb.DescribeTargetHealthInput{TargetGroupArn: &group}))(t).TargetHealthDescriptions[0].TargetHealth.State)
+		a.server.Advance(30 * time.Second)
+	}
+	same(t, "each half minute", states, []elbtypes.TargetHealthStateEnum{"initial", "initial", "healthy"})
 }
 
 func TestPermissions(t *testing.T) {

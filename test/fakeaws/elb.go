@@ -3,6 +3,7 @@ package fakeaws
 import (
 	"cmp"
 	"slices"
+	"time"
 )
 
 // elb balances load, as far as groups and their targets go. It shares EC2's lock.
@@ -29,8 +30,9 @@ type TargetGroup struct {
 // target is an instance of a group.
 type target struct {
 	id    string
-	polls int    // describes until it is healthy
-	says  string // what a test says of it
+	polls int       // describes until it is healthy
+	at    time.Time // from when on it is
+	says  string    // what a test says of it
 }
 
 // LoadBalancer is one.
@@ -129,15 +131,15 @@ func (l *elb) describeHealth(c *Call) (any, error) {
 	}
 	for _, one := range g.targets {
 		if len(named) == 0 || slices.Contains(named, one.id) {
-			reply.Health = append(reply.Health, health{one.id, g.Port, one.state()})
+			reply.Health = append(reply.Health, health{one.id, g.Port, one.state(l.ec2.now())})
 			one.polls = max(one.polls-1, 0)
 		}
 	}
 	return reply, nil
 }
 
-func (t *target) state() string {
-	if t.polls > 0 && t.says == "" {
+func (t *target) state(now time.Time) string {
+	if (t.polls > 0 || now.Before(t.at)) && t.says == "" {
 		return "initial"
 	}
 	return cmp.Or(t.says, "healthy")
@@ -147,7 +149,7 @@ func (t *target) state() string {
 func (l *elb) register(region string, arns []string, id string) {
 	for _, arn := range arns {
 		if g := l.group(region, arn); g != nil && !slices.ContainsFunc(g.targets, func(t *target) bool { return t.id == id }) {
-			g.targets = append(g.targets, &target{id: id, polls: l.ec2.options.Polls})
+			g.targets = append(g.targets, &target{id: id, polls: l.ec2.options.Polls, at: l.ec2.now().Add(l.ec2.options.Register)})
 		}
 	}
 }
@@ -164,7 +166,7 @@ func (l *elb) deregister(region string, arns []string, id string) {
 func (l *elb) ill(region string, arns []string, id string) bool {
 	return slices.ContainsFunc(arns, func(arn string) bool {
 		g := l.group(region, arn)
-		return g != nil && slices.ContainsFunc(g.targets, func(t *target) bool { return t.id == id && t.state() == "unhealthy" })
+		return g != nil && slices.ContainsFunc(g.targets, func(t *target) bool { return t.id == id && t.state(l.ec2.now()) == "unhealthy" })
 	})
 }
 

@@ -49,7 +49,7 @@
 //	waits for protected instances in a refresh       | replaces them
 //	fails a refresh by rules that are not all told   | fails it when nothing was replaced for an hour
 //	bakes, and watches alarms                        | does neither
-//	checks targets by their port                     | finds them healthy, after Options.Polls, until SetTargetHealth
+//	checks targets by their port                     | finds them healthy, after Options.Polls and Options.Register, until SetTargetHealth
 //	drains targets for some minutes                  | forgets them at once
 package fakeaws
 
@@ -85,6 +85,11 @@ type Options struct {
 	// Boot is how long the instances of autoscaling groups take until they complete the lifecycle hook that holds them; with 0
 	// they never do, and calls must.
 	Boot time.Duration
+	// Register is how long a load balancer takes until it leads connections to a new target.
+	Register time.Duration
+	// WarmUp is the longest that a refresh lets an instance warm up, for suites whose clock is the real one; 0: as long as the
+	// refresh was told.
+	WarmUp time.Duration
 }
 
 // Server is a running fake.

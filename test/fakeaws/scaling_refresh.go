@@ -249,6 +249,9 @@ func (s *scaling) startRefresh(c *Call, g *scalingGroup) (any, error) {
 		}
 		r.points = append(r.points, percent)
 	}
+	if most := s.ec2.options.WarmUp; most > 0 {
+		r.warmup = min(r.warmup, most)
+	}
 	if len(p.below("DesiredConfiguration.LaunchTemplate")) > 0 {
 		want := refOf(p, "DesiredConfiguration.LaunchTemplate")
 		resolved, err := s.resolve(c.Region, want)

@@ -306,6 +306,15 @@ func TestRefresh(t *testing.T) {
 	}
 }
 
+// With Options.WarmUp an instance counts after that, though the refresh says a minute.
+func TestRefreshWarmsUp(t *testing.T) {
+	f := newFleet(t, fakeaws.Options{WarmUp: 10 * time.Second}, nil)
+	same(t, "started", f.refresh(types.RefreshPreferences{MinHealthyPercentage: aws.Int32(100)}), error(nil))
+	same(t, "one at a time", f.at(), "InProgress 0")
+	f.server.Advance(10 * time.Second)
+	same(t, "the first counts", f.at(), "InProgress 33")
+}
+
 func TestRefreshSkipsMatching(t *testing.T) {
 	f := newFleet(t, fakeaws.Options{}, nil)
 	same(t, "started", f.refresh(types.RefreshPreferences{MinHealthyPercentage: aws.Int32(0)}), error(nil))

@@ -14,6 +14,7 @@ import (
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/servicequotas"
@@ -67,7 +68,7 @@ func newAccount(t *testing.T, sdk aws.Config, r *cluster.Resolved, p pace) *acco
 	a.fleet = &launch.Fleet{
 		Cluster: &own, Poll: p.poll, Heard: func(whom, what string) { t.Logf("%s: %s", whom, what) },
 		Services: launch.Services{
-			EC2: a.ec2, AutoScaling: a.groups, Parameters: a.ssm,
+			EC2: a.ec2, AutoScaling: a.groups, Targets: elasticloadbalancingv2.NewFromConfig(sdk), Parameters: a.ssm,
 			Access: iam.NewFromConfig(sdk), Quotas: servicequotas.NewFromConfig(sdk), Caller: sts.NewFromConfig(sdk),
 		},
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
@@ -151,7 +152,7 @@ func (s *stage) newFleet(r *cluster.Resolved) *launch.Fleet {
 	return &launch.Fleet{
 		Cluster: r, Keep: 1, Poll: 5 * time.Millisecond,
 		Services: launch.Services{
-			EC2: awsec2.NewFromConfig(sdk), AutoScaling: autoscaling.NewFromConfig(sdk), Parameters: ssm.NewFromConfig(sdk),
+			EC2: awsec2.NewFromConfig(sdk), AutoScaling: autoscaling.NewFromConfig(sdk), Targets: elasticloadbalancingv2.NewFromConfig(sdk), Parameters: ssm.NewFromConfig(sdk),
 			Access: iam.NewFromConfig(sdk), Quotas: servicequotas.NewFromConfig(sdk), Caller: sts.NewFromConfig(sdk),
 		},
 	}
