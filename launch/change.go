@@ -120,6 +120,9 @@ func keepsakes(name string, g WantedGroup, s State) ([]Change, error) {
 	}
 	var changes []Change
 	node, zone := g.Node.Name, s.Zones[g.Interface.Subnet]
+	if err := s.Twice[node]; err != nil {
+		return nil, err
+	}
 	have, there := s.Interfaces[node]
 	groups := strings.Join(g.Interface.SecurityGroups, " ")
 	switch {
@@ -302,6 +305,7 @@ func pruneChange(name string, t LaunchTemplate, g Group, made bool, version int6
 	for _, i := range g.Instances {
 		stays[i.Version] = true
 	}
+	maps.Copy(stays, t.Used) // by somebody else's group, too
 	var gone []int64
 	for _, v := range slices.Backward(t.Versions) {
 		if !stays[v.Number] {

@@ -14,6 +14,7 @@ type State struct {
 	Volumes    map[string]Volume // both by node
 	Templates  map[string]LaunchTemplate
 	Groups     map[string]Group // both by name
+	Twice      map[string]error // by node: a slot that has two of what it keeps, and what to do about it
 }
 
 // Interface is the network interface that a slot keeps.
@@ -36,6 +37,8 @@ type LaunchTemplate struct { //nolint:revive // the thing itself is called so; T
 	Default  int64
 	Latest   int64
 	Versions []Version // newest first
+	// Used are the versions that any group of the account uses, or a machine in one. Only plans know them.
+	Used map[int64]bool
 }
 
 // Version is a version of a launch template.
