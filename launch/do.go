@@ -85,7 +85,7 @@ func createVolume(name string, g WantedGroup, zone string) doing {
 			return fmt.Errorf("%s was deleted within the last hour, and EC2 answers with it for as long: try again in an hour", aws.ToString(out.VolumeId))
 		}
 		if err == nil {
-			s.Volumes[g.Node.Name] = Volume{ID: aws.ToString(out.VolumeId), Zone: zone}
+			s.Volumes[g.Node.Name] = Volume{ID: aws.ToString(out.VolumeId), Zone: zone, Key: g.Volume.Key}
 		}
 		return err
 	}

@@ -139,7 +139,7 @@ func (f *Fleet) readVolumes(ctx context.Context, s *State) error {
 				s.Twice[node] = twice("data volumes", node, known.ID, aws.ToString(v.VolumeId))
 				continue
 			}
-			s.Volumes[node] = Volume{ID: aws.ToString(v.VolumeId), Zone: aws.ToString(v.AvailabilityZone)}
+			s.Volumes[node] = Volume{ID: aws.ToString(v.VolumeId), Zone: aws.ToString(v.AvailabilityZone), Key: aws.ToString(v.KmsKeyId)}
 		}
 	}
 	return nil

@@ -29,6 +29,7 @@ type Interface struct {
 type Volume struct {
 	ID   string
 	Zone string
+	Key  string // that encrypts it, by its ARN
 }
 
 // LaunchTemplate is a launch template.
