@@ -74,7 +74,7 @@ postgres:
 opensearch:
   package: {official: true}
   instanceType: r6i.large
-  volume: {size: 50, type: io2}
+  volume: {size: 50, type: gp2}
   nodes:
     - {subnet: subnet-0a1b2c3d, instanceType: r6i.xlarge, volume: {size: 80}}
     - {subnet: subnet-1b2c3d4e}
@@ -143,8 +143,8 @@ func TestResolveEverythingOnAWS(t *testing.T) {
 	want := []Placement{
 		{"", "m6i.xlarge", 0, ""},
 		{"subnet-0a1b2c3d", "r6i.xlarge", 80, "gp3"},
-		{"subnet-1b2c3d4e", "r6i.large", 50, "io2"},
-		{"subnet-1b2c3d4e", "r6i.large", 50, "io2"},
+		{"subnet-1b2c3d4e", "r6i.large", 50, "gp2"},
+		{"subnet-1b2c3d4e", "r6i.large", 50, "gp2"},
 	}
 	var got []Placement
 	for _, n := range r.Nodes {

@@ -46,7 +46,7 @@ func Fields() []Field {
 		newCluster = "make a new cluster from a backup of this one"
 		identity   = func(reason string) Mark { return Mark{Never, reason, newCluster} }
 		volume     = Mark{Replace, "a replaced machine attaches the volume that its slot has: only a new slot gets the new size; grow an existing volume at EC2", ""}
-		volumeKey  = Mark{Replace, "a slot keeps the volume that it has, whatever encrypts it: only new volumes are encrypted with it", ""}
+		volumeKey  = Mark{Replace, "a machine may use this key alone: launch plan refuses another one than that of a volume that a slot keeps", ""}
 		groups     = Mark{Refresh, "a slot's network interface takes them up at once", ""}
 	)
 	return []Field{
@@ -170,7 +170,7 @@ func Fields() []Field {
 		{"backup.restore.time", "A moment, like 2026-11-26T08:00:00Z.", Mark{Refresh, "a cluster that has data ignores it", ""}},
 		{"aws", "AWS: what the cluster uses in the account and does not make itself. \"cincbake launch\" needs it.", instances},
 		{"aws.bucket", "The bucket that holds the images' records.", Mark{Refresh, "only people and CI read there", ""}},
-		{"aws.key", "The ARN of the KMS key that encrypts secrets and images.", Mark{Refresh, "what is written from now on is encrypted with it", ""}},
+		{"aws.key", "The ARN of the KMS key that encrypts secrets and images.", Mark{Refresh, "a machine may use this key alone: secrets push refuses another one than that of a secret that is there; new images are encrypted with it", ""}},
 		{"aws.volumeKey", "The ARN of the KMS key that encrypts volumes. Default: aws.key.", volumeKey},
 		{"aws.instanceProfiles", "The instance profile of each tier's machines: a name.", instances},
 		{"aws.instanceProfiles.api", "Of the API nodes, or of the standalone server.", instances},

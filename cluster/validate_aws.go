@@ -156,8 +156,9 @@ func (c *checker) volumeRequired() {
 
 // volumeForm holds data volumes to what EC2 makes.
 func (c *checker) volumeForm() {
-	types := []string{"gp3", "gp2", "io2", "io1"}
-	const smallest, largest = 8, 16384 // GiB; gp3's largest
+	types := []string{"gp3", "gp2"}
+	provisioned := []string{"io1", "io2"} // which EC2 does not make without a number of their own, and nothing here says one
+	const smallest, largest = 8, 16384    // GiB; gp3's largest
 	if c.spec.Platform != AWS {
 		return
 	}
@@ -169,7 +170,9 @@ func (c *checker) volumeForm() {
 		if at := join(k.path, "size"); (volume.Size < smallest || volume.Size > largest) && !c.broken[at] && c.spec.written(at) {
 			c.report(at, fmt.Sprintf("%d GiB is no size of a data volume", volume.Size), fmt.Sprintf("write a number from %d to %d", smallest, largest))
 		}
-		if volume.Type != "" && !slices.Contains(types, volume.Type) {
+		if slices.Contains(provisioned, volume.Type) {
+			c.report(join(k.path, "type"), volume.Type+" needs a number of operations per second (IOPS), which the spec does not say", "write gp3, which has 3,000 of them")
+		} else if volume.Type != "" && !slices.Contains(types, volume.Type) {
 			c.report(join(k.path, "type"), show(volume.Type)+" is not a type of data volume", remedyOneOf(volume.Type, types))
 		}
 		return true

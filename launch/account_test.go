@@ -210,7 +210,7 @@ func (a *account) CreateVolume(_ context.Context, in *ec2.CreateVolumeInput, _ .
 	}
 	return out, a.change("CreateVolume", tagMap(tags)[cluster.TagNode], func() error {
 		out.VolumeId = aws.String(a.id("vol"))
-		a.volumes = append(a.volumes, types.Volume{VolumeId: out.VolumeId, AvailabilityZone: in.AvailabilityZone, Tags: tags, State: types.VolumeStateAvailable})
+		a.volumes = append(a.volumes, types.Volume{VolumeId: out.VolumeId, AvailabilityZone: in.AvailabilityZone, KmsKeyId: in.KmsKeyId, Tags: tags, State: types.VolumeStateAvailable})
 		return nil
 	})
 }

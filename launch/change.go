@@ -130,6 +130,9 @@ func keepsakes(name string, g WantedGroup, s State) ([]Change, error) {
 	}
 	var changes []Change
 	node, zone := g.Node.Name, s.Zones[g.Interface.Subnet]
+	if err := s.Twice[node]; err != nil {
+		return nil, err
+	}
 	have, there := s.Interfaces[node]
 	groups := strings.Join(g.Interface.SecurityGroups, " ")
 	switch {
@@ -160,6 +163,9 @@ func keepsakes(name string, g WantedGroup, s State) ([]Change, error) {
 		})
 	case volume.Zone != zone:
 		return nil, fmt.Errorf("%s has its data in %s, on the volume %s, and its subnet %s is in %s: a slot stays in its zone", node, volume.Zone, volume.ID, g.Interface.Subnet, zone)
+	case volume.Key != "" && volume.Key != g.Volume.Key: // its machines may use no other key than the spec's
+		return nil, fmt.Errorf("%s has its data on the volume %s, which %s encrypts, and the spec says %s, so its machine could not open it: "+
+			"leave aws.volumeKey at that key, or put a volume that a snapshot of this one made with the new key in its place, with its tags", node, volume.ID, volume.Key, g.Volume.Key)
 	}
 	return changes, nil
 }
@@ -312,6 +318,7 @@ func pruneChange(name string, t LaunchTemplate, g Group, made bool, version int6
 	for _, i := range g.Instances {
 		stays[i.Version] = true
 	}
+	maps.Copy(stays, t.Used) // by somebody else's group, too
 	var gone []int64
 	for _, v := range slices.Backward(t.Versions) {
 		if !stays[v.Number] {

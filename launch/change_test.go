@@ -83,6 +83,11 @@ func TestDiff(t *testing.T) {
 				}
 			}
 		}, nil, exit.Unsafe},
+		"data by another key": {func(_ *Wanted, s *State) {
+			volume := s.Volumes["postgres-1"]
+			volume.Key = "arn:aws:kms:eu-west-1:111122223333:key/old"
+			s.Volumes["postgres-1"] = volume
+		}, nil, exit.Unsafe},
 		"data in another zone": {func(_ *Wanted, s *State) { s.Volumes["postgres-1"] = Volume{ID: "vol-1", Zone: "eu-west-1c"} }, nil, exit.Unsafe},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -35,10 +36,19 @@ func slotTags(name string, g WantedGroup) map[string]string {
 	return tags
 }
 
+// onceToken is the token of a call that makes what a slot keeps, so that who comes again before the first one's work is to be
+// seen, after a crash or from another desk, is told of that and makes no second one. EC2 remembers a token longer than what it
+// made: a volume that was deleted on purpose must not keep its slot from a new one for good. So the token is another one each hour.
+func onceToken(what ...any) *string {
+	digest := sha256.Sum256(fmt.Appendln(nil, append(what, time.Now().UTC().Truncate(time.Hour).Unix())...))
+	return aws.String(hex.EncodeToString(digest[:]))
+}
+
 func createInterface(name string, g WantedGroup) doing {
 	return func(ctx context.Context, f *Fleet, s *State) error {
 		out, err := f.EC2.CreateNetworkInterface(ctx, &ec2.CreateNetworkInterfaceInput{
-			SubnetId: aws.String(g.Interface.Subnet), Groups: g.Interface.SecurityGroups, ClientToken: aws.String(rand.Text()),
+			SubnetId: aws.String(g.Interface.Subnet), Groups: g.Interface.SecurityGroups,
+			ClientToken:       onceToken(kindInterface, name, g.Node.Name, g.Interface.Subnet, g.Interface.SecurityGroups),
 			Description:       aws.String(name + " " + g.Node.Name),
 			TagSpecifications: onCreation(types.ResourceTypeNetworkInterface, slotTags(name, g)),
 		})
@@ -68,11 +78,14 @@ func createVolume(name string, g WantedGroup, zone string) doing {
 	return func(ctx context.Context, f *Fleet, s *State) error {
 		out, err := f.EC2.CreateVolume(ctx, &ec2.CreateVolumeInput{
 			AvailabilityZone: aws.String(zone), Size: aws.Int32(int32(g.Volume.GiB)), VolumeType: types.VolumeType(g.Volume.Type), //nolint:gosec // the spec's limit is 16384
-			Encrypted: aws.Bool(true), KmsKeyId: aws.String(g.Volume.Key), ClientToken: aws.String(rand.Text()),
+			Encrypted: aws.Bool(true), KmsKeyId: aws.String(g.Volume.Key), ClientToken: onceToken(kindVolume, name, g.Node.Name, zone, *g.Volume),
 			TagSpecifications: onCreation(types.ResourceTypeVolume, slotTags(name, g)),
 		})
+		if err == nil && (out.State == types.VolumeStateDeleting || out.State == types.VolumeStateDeleted) {
+			return fmt.Errorf("%s was deleted within the last hour, and EC2 answers with it for as long: try again in an hour", aws.ToString(out.VolumeId))
+		}
 		if err == nil {
-			s.Volumes[g.Node.Name] = Volume{ID: aws.ToString(out.VolumeId), Zone: zone}
+			s.Volumes[g.Node.Name] = Volume{ID: aws.ToString(out.VolumeId), Zone: zone, Key: g.Volume.Key}
 		}
 		return err
 	}
@@ -119,11 +132,12 @@ func createVersion(g WantedGroup, wanted Template, have LaunchTemplate, before i
 
 func deleteVersions(name string, t LaunchTemplate, gone []int64) doing {
 	return func(ctx context.Context, f *Fleet, s *State) error {
-		// Somebody else's group may use one too.
-		used, err := f.versionsInUse(ctx, t.ID)
+		// Somebody else's group may have begun to use one since the plan.
+		inUse, err := f.versionsInUse(ctx)
 		if err != nil {
 			return err
 		}
+		used := inUse[t.ID]
 		var numbers []string
 		for _, n := range gone {
 			if !used[n] {
@@ -148,13 +162,15 @@ func deleteVersions(name string, t LaunchTemplate, gone []int64) doing {
 	}
 }
 
-// versionsInUse returns the versions of a template that any group of the account uses, or a machine in one.
-func (f *Fleet) versionsInUse(ctx context.Context, template string) (map[int64]bool, error) {
-	used := map[int64]bool{}
+// versionsInUse returns the versions that any group of the account uses, or a machine in one, by template.
+func (f *Fleet) versionsInUse(ctx context.Context) (map[string]map[int64]bool, error) {
+	used := map[string]map[int64]bool{}
 	note := func(t *autoscalingtypes.LaunchTemplateSpecification) {
-		if id, number := exactVersion(t); id == template {
-			used[number] = true
+		id, number := exactVersion(t)
+		if used[id] == nil {
+			used[id] = map[int64]bool{}
 		}
+		used[id][number] = true
 	}
 	pages := autoscaling.NewDescribeAutoScalingGroupsPaginator(f.AutoScaling, &autoscaling.DescribeAutoScalingGroupsInput{})
 	for pages.HasMorePages() {

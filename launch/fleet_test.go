@@ -218,6 +218,26 @@ func TestApplyDoesWhatPlanSays(t *testing.T) {
 	}
 }
 
+// Applying a role leaves the groups of others as they are: a slot that fails meanwhile comes back with the image that it had.
+func TestApplyOfRoles(t *testing.T) {
+	f, a := fleet(t, cluster.SelfHosted)
+	apply(t, f)
+	a.promote(f.Cluster, 2)
+	f.Roles = []cluster.Role{cluster.RoleAPI}
+	for _, c := range apply(t, f) {
+		if !strings.HasSuffix(c.Name, "-api") {
+			t.Errorf("%s %s", c.Call, c.Name)
+		}
+	}
+	if again := apply(t, f); len(again) > 0 {
+		t.Errorf("applied again: %d changes", len(again))
+	}
+	f.Roles = nil
+	if rest := apply(t, f); len(rest) == 0 {
+		t.Error("nothing was left of the others")
+	}
+}
+
 // A run that is cut off at any call, before it takes effect or after, is completed by the next one, and makes nothing twice.
 func TestApplyGoesOn(t *testing.T) {
 	count := func(a *account) string {

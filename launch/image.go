@@ -82,7 +82,10 @@ func (f *Fleet) Images(ctx context.Context, channel string, named map[cluster.Ro
 // unfit tells why machines of the role would not boot from the image.
 func (i Image) unfit(r *cluster.Resolved, role cluster.Role) []string {
 	var why []string
-	if i.Role != string(role) {
+	if i.Role == "" {
+		why = append(why, fmt.Sprintf("the image %s has no tag %s: it is none of cincbake's, or another account shares it, and AWS shows tags to the owner alone: copy it into this account, and give the copy the tags of its source",
+			i.ID, cluster.TagRole))
+	} else if i.Role != string(role) {
 		why = append(why, fmt.Sprintf("the image %s is of role %q, and not of %s", i.ID, i.Role, role))
 	} else if wanted := r.Recipe(role).Digest(); i.Recipe != wanted {
 		why = append(why, fmt.Sprintf("the %s image %s was made from the recipe %s, and the spec says %s, so its machines would refuse to join: bake and promote one",

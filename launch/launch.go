@@ -111,6 +111,8 @@ type Services struct {
 type Fleet struct {
 	Services
 	Cluster *cluster.Resolved
+	// Roles are those whose parts are planned and applied; none: all. What others have is left as it is.
+	Roles []cluster.Role
 	// Keep is how many versions of each launch template stay; 0: DefaultKeep. One that a group uses or may go back to stays
 	// in any case.
 	Keep int

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/aws/smithy-go"
@@ -29,15 +30,23 @@ func (f *Fleet) Plan(ctx context.Context, images map[cluster.Role]Image) (Plan, 
 	if err != nil {
 		return Plan{}, err
 	}
-	state, err := f.Read(ctx)
+	state, err := f.readToPlan(ctx)
 	if err != nil {
 		return Plan{}, err
 	}
-	changes, err := Diff(wanted, state, f.keep())
+	changes, err := Diff(f.chosen(wanted), state, f.keep())
 	if err != nil {
 		return Plan{}, err
 	}
 	return Plan{Cluster: f.Cluster.Name, Images: images, Changes: changes, Leftovers: Leftovers(wanted, state)}, nil
+}
+
+// chosen are the groups of the roles that it is about.
+func (f *Fleet) chosen(w Wanted) Wanted {
+	if len(f.Roles) > 0 {
+		w.Groups = slices.DeleteFunc(slices.Clone(w.Groups), func(g WantedGroup) bool { return !slices.Contains(f.Roles, g.Node.Role) })
+	}
+	return w
 }
 
 func (f *Fleet) keep() int { return cmp.Or(f.Keep, DefaultKeep) }
@@ -48,14 +57,14 @@ func (f *Fleet) Apply(ctx context.Context, images map[cluster.Role]Image) ([]Cha
 	if err != nil {
 		return nil, err
 	}
-	state, err := f.Read(ctx)
+	state, err := f.readToPlan(ctx)
 	if err != nil {
 		return nil, err
 	}
 	var made []Change
 	var again string // what was there already when it was to be created
 	for {
-		changes, err := Diff(wanted, state, f.keep())
+		changes, err := Diff(f.chosen(wanted), state, f.keep())
 		if err != nil || len(changes) == 0 {
 			return made, err
 		}
@@ -64,7 +73,7 @@ func (f *Fleet) Apply(ctx context.Context, images map[cluster.Role]Image) ([]Cha
 		if taken(err) && again != next.what() {
 			// The answer to an earlier try was lost, or somebody else was faster: if it is ours it is read now.
 			again = next.what()
-			if state, err = f.Read(ctx); err != nil {
+			if state, err = f.readToPlan(ctx); err != nil {
 				return made, err
 			}
 			continue

@@ -88,11 +88,13 @@ func (f *Fleet) Preflight(ctx context.Context, plan Plan) error {
 
 // denied tells whether an error is about a permission.
 func denied(err error) bool {
+	return hasCode(err, "UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
+}
+
+// hasCode tells whether AWS gave one of these codes.
+func hasCode(err error, codes ...string) bool {
 	var api smithy.APIError
-	if !errors.As(err, &api) {
-		return false
-	}
-	return slices.Contains([]string{"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"}, api.ErrorCode())
+	return errors.As(err, &api) && slices.Contains(codes, api.ErrorCode())
 }
 
 // longestTemplate is how long EC2 lets a launch template's name be; an autoscaling group's may have 255 characters.
@@ -270,7 +272,7 @@ func (f *Fleet) checkQuota(ctx context.Context, _ Plan, s State) ([]string, erro
 		}
 		for _, reservation := range page.Reservations {
 			for _, i := range reservation.Instances {
-				if cpu := i.CpuOptions; cpu != nil && standard(string(i.InstanceType)) && tagMap(i.Tags)[cluster.TagCluster] != f.Cluster.Name {
+				if cpu := i.CpuOptions; cpu != nil && counts(i) && tagMap(i.Tags)[cluster.TagCluster] != f.Cluster.Name {
 					others += float64(aws.ToInt32(cpu.CoreCount) * aws.ToInt32(cpu.ThreadsPerCore))
 				}
 			}
@@ -281,6 +283,12 @@ func (f *Fleet) checkQuota(ctx context.Context, _ Plan, s State) ([]string, erro
 	}
 	return []string{fmt.Sprintf("the cluster may need %.0f processors (vCPUs), others use %.0f, and the account's quota is %.0f: ask AWS to raise %s",
 		needed, others, aws.ToFloat64(quota.Quota.Value), quotaProcessors)}, nil
+}
+
+// counts tells whether an instance takes from the quota: spot instances have one of their own, and so have dedicated hosts.
+func counts(i types.Instance) bool {
+	onHost := i.Placement != nil && i.Placement.Tenancy == types.TenancyHost
+	return standard(string(i.InstanceType)) && i.InstanceLifecycle == "" && !onHost
 }
 
 // standard tells whether a type is of the standard families.
@@ -314,6 +322,10 @@ func (f *Fleet) checkPermissions(ctx context.Context, plan Plan, _ State) ([]str
 	var lacks []string
 	for _, call := range slices.Sorted(maps.Keys(calls)) {
 		refused, err := f.simulate(ctx, principal, call, calls[call])
+		if hasCode(err, unsimulated...) {
+			f.say("preflight", fmt.Sprintf("permissions were not checked, as IAM cannot tell what %s may do: %v", aws.ToString(me.Arn), err))
+			return nil, nil
+		}
 		if err != nil {
 			return lacks, err
 		}
@@ -321,6 +333,10 @@ func (f *Fleet) checkPermissions(ctx context.Context, plan Plan, _ State) ([]str
 	}
 	return lacks, nil
 }
+
+// unsimulated are IAM's codes for a caller whose policies it does not find: a session's name leaves out its role's path, which
+// those of IAM Identity Center have, and some callers, like federated users, have no role at all.
+var unsimulated = []string{"NoSuchEntity", "InvalidInput", "ValidationError"}
 
 // simulate asks IAM about one action on one resource, with the cluster's tags on it.
 func (f *Fleet) simulate(ctx context.Context, principal, action, resource string) ([]string, error) {

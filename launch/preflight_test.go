@@ -24,7 +24,7 @@ import (
 // surroundings are what an account lacks of what a cluster needs.
 type surroundings struct {
 	lacks []string // ids and names
-	blind bool     // the caller may not look at permissions
+	blind string   // the code with which IAM refuses to look at permissions
 	quota float64
 }
 
@@ -75,8 +75,8 @@ func (a *account) GetInstanceProfile(_ context.Context, in *iam.GetInstanceProfi
 }
 
 func (a *account) SimulatePrincipalPolicy(_ context.Context, in *iam.SimulatePrincipalPolicyInput, _ ...func(*iam.Options)) (*iam.SimulatePrincipalPolicyOutput, error) {
-	if a.around.blind {
-		return nil, &smithy.GenericAPIError{Code: "AccessDenied"}
+	if a.around.blind != "" {
+		return nil, &smithy.GenericAPIError{Code: a.around.blind}
 	}
 	if *in.PolicySourceArn != "arn:aws:iam::111122223333:role/ci" {
 		a.t.Errorf("asked about %s", *in.PolicySourceArn)
@@ -123,7 +123,10 @@ func TestPreflight(t *testing.T) {
 			"",
 		},
 		"the quota is too small":   {surroundings{quota: 17}, []string{"the account's quota is 17"}, ""},
-		"nobody may look at rules": {surroundings{quota: 30, blind: true}, nil, "permissions were not checked"},
+		"nobody may look at rules": {surroundings{quota: 30, blind: "AccessDenied"}, nil, "permissions were not checked"},
+		// A session's name has no path, and a role of IAM Identity Center has one.
+		"the role is not found by the session": {surroundings{quota: 30, blind: "NoSuchEntity"}, nil, "permissions were not checked, as IAM cannot tell what arn:aws:sts:"},
+		"a federated user":                     {surroundings{quota: 30, blind: "InvalidInput"}, nil, "permissions were not checked"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, a := fleet(t, cluster.SelfHosted)
@@ -156,6 +159,24 @@ func TestPreflight(t *testing.T) {
 				t.Errorf("the preflight changed something: %v", a.calls)
 			}
 		})
+	}
+}
+
+// TestCounts holds what takes from the quota of instances on demand.
+func TestCounts(t *testing.T) {
+	for name, c := range map[string]struct {
+		instance types.Instance
+		want     bool
+	}{
+		"on demand":           {types.Instance{InstanceType: "m6i.large", Placement: &types.Placement{Tenancy: types.TenancyDefault}}, true},
+		"dedicated":           {types.Instance{InstanceType: "m6i.large", Placement: &types.Placement{Tenancy: types.TenancyDedicated}}, true},
+		"on a dedicated host": {types.Instance{InstanceType: "m6i.large", Placement: &types.Placement{Tenancy: types.TenancyHost}}, false},
+		"spot":                {types.Instance{InstanceType: "m6i.large", InstanceLifecycle: types.InstanceLifecycleTypeSpot}, false},
+		"of another family":   {types.Instance{InstanceType: "g5.xlarge"}, false},
+	} {
+		if got := counts(c.instance); got != c.want {
+			t.Errorf("%s: got %v", name, got)
+		}
 	}
 }
 

@@ -29,7 +29,7 @@ func (f *Fleet) ours() []types.Filter { return filters("tag:"+cluster.TagCluster
 func (f *Fleet) Read(ctx context.Context) (State, error) {
 	s := State{
 		Zones: map[string]string{}, Interfaces: map[string]Interface{}, Volumes: map[string]Volume{},
-		Templates: map[string]LaunchTemplate{}, Groups: map[string]Group{},
+		Templates: map[string]LaunchTemplate{}, Groups: map[string]Group{}, Twice: map[string]error{},
 	}
 	for _, part := range []struct {
 		what string
@@ -44,6 +44,23 @@ func (f *Fleet) Read(ctx context.Context) (State, error) {
 		if err := part.read(ctx, &s); err != nil {
 			return State{}, fmt.Errorf("read the %s: %w", part.what, err)
 		}
+	}
+	return s, nil
+}
+
+// readToPlan returns what the cluster has, and who uses it.
+func (f *Fleet) readToPlan(ctx context.Context) (State, error) {
+	s, err := f.Read(ctx)
+	if err != nil {
+		return State{}, err
+	}
+	used, err := f.versionsInUse(ctx)
+	if err != nil {
+		return State{}, fmt.Errorf("read who uses the launch templates: %w", err)
+	}
+	for name, t := range s.Templates {
+		t.Used = used[t.ID]
+		s.Templates[name] = t
 	}
 	return s, nil
 }
@@ -71,7 +88,7 @@ func (f *Fleet) readSubnets(ctx context.Context, s *State) error {
 	return nil
 }
 
-// twice is two things where a slot keeps one.
+// twice is two things where a slot keeps one. It concerns who would make or change something of the slot, and nobody else.
 func twice(what, node, one, other string) error {
 	return exit.Errorf(exit.Unsafe, "%s has two %s, %s and %s, and nothing tells which is the right one: take the tag %s from the other",
 		node, what, one, other, cluster.TagNode)
@@ -90,7 +107,8 @@ func (f *Fleet) readInterfaces(ctx context.Context, s *State) error {
 				continue // the pool's: they come and go with their machines
 			}
 			if known, ok := s.Interfaces[node]; ok {
-				return twice("network interfaces", node, known.ID, aws.ToString(n.NetworkInterfaceId))
+				s.Twice[node] = twice("network interfaces", node, known.ID, aws.ToString(n.NetworkInterfaceId))
+				continue
 			}
 			var groups []string
 			for _, group := range n.Groups {
@@ -118,9 +136,10 @@ func (f *Fleet) readVolumes(ctx context.Context, s *State) error {
 				continue // a root volume, or gone
 			}
 			if known, ok := s.Volumes[node]; ok {
-				return twice("data volumes", node, known.ID, aws.ToString(v.VolumeId))
+				s.Twice[node] = twice("data volumes", node, known.ID, aws.ToString(v.VolumeId))
+				continue
 			}
-			s.Volumes[node] = Volume{ID: aws.ToString(v.VolumeId), Zone: aws.ToString(v.AvailabilityZone)}
+			s.Volumes[node] = Volume{ID: aws.ToString(v.VolumeId), Zone: aws.ToString(v.AvailabilityZone), Key: aws.ToString(v.KmsKeyId)}
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ type State struct {
 	Volumes    map[string]Volume // both by node
 	Templates  map[string]LaunchTemplate
 	Groups     map[string]Group // both by name
+	Twice      map[string]error // by node: a slot that has two of what it keeps, and what to do about it
 }
 
 // Interface is the network interface that a slot keeps.
@@ -29,6 +30,7 @@ type Interface struct {
 type Volume struct {
 	ID   string
 	Zone string
+	Key  string // that encrypts it, by its ARN
 }
 
 // LaunchTemplate is a launch template.
@@ -37,6 +39,8 @@ type LaunchTemplate struct { //nolint:revive // the thing itself is called so; T
 	Default  int64
 	Latest   int64
 	Versions []Version // newest first
+	// Used are the versions that any group of the account uses, or a machine in one. Only plans know them.
+	Used map[int64]bool
 }
 
 // Version is a version of a launch template.

@@ -71,6 +71,15 @@ func (f *fleetFlags) fleet(c *cobra.Command) (*launch.Fleet, *cluster.Spec, erro
 	return fleet, spec, nil
 }
 
+// fleetOfRoles is the fleet as far as it concerns the roles named; none: all.
+func (f *fleetFlags) fleetOfRoles(c *cobra.Command, names []string) (*launch.Fleet, error) {
+	fleet, _, err := f.fleet(c)
+	if err == nil && len(names) > 0 {
+		fleet.Roles, err = rolesOf(fleet.Cluster, names)
+	}
+	return fleet, err
+}
+
 // fleetOf connects to a cluster's region with the credentials that the environment gives.
 func fleetOf(ctx context.Context, r *cluster.Resolved) (*launch.Fleet, error) {
 	loaded, err := config.LoadDefaultConfig(ctx, config.WithRegion(r.Region))
@@ -133,18 +142,17 @@ func newLaunchPlan() *cobra.Command {
 		output outputFlag
 	)
 	c := &cobra.Command{
-		Use:   "plan",
+		Use:   "plan [ROLE...]",
 		Short: "Show what applying would change",
 		Long: `Plan reads what the cluster has at AWS and shows how that differs from what the spec wants: network interfaces and volumes of
 slots, launch templates field by field, autoscaling groups. It changes nothing. Images are those that the channel points to
-at this moment; a launch template always names one exact image.
+at this moment; a launch template always names one exact image. With roles it is about their groups alone.
 
 It also looks for what would stop machines from starting: subnets, security groups, instance profiles, the types of
 instances, quotas, permissions. What is missing is told at once, all of it, and the exit code is 3 then.`,
-		Example: "  cincbake launch plan\n  cincbake launch plan --image postgres=ami-0a1b2c3d4e5f60718 -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			fleet, _, err := flags.fleet(c)
+		Example: "  cincbake launch plan\n  cincbake launch plan postgres --image postgres=ami-0a1b2c3d4e5f60718 -o json",
+		RunE: func(c *cobra.Command, args []string) error {
+			fleet, err := flags.fleetOfRoles(c, args)
 			if err != nil {
 				return err
 			}
@@ -163,6 +171,7 @@ instances, quotas, permissions. What is missing is told at once, all of it, and 
 	flags.register(c)
 	images.register(c)
 	output.register(c)
+	c.ValidArgsFunction = completeRolesOf(&flags.specFlag)
 	return c
 }
 
@@ -182,17 +191,16 @@ func newLaunchApply() *cobra.Command {
 		dryRun bool
 	)
 	c := &cobra.Command{
-		Use:   "apply",
+		Use:   "apply [ROLE...]",
 		Short: "Change what the plan shows: machines that run stay",
 		Long: `Apply does what "cincbake launch plan" shows. Machines that run stay as they are: "cincbake launch rollout" replaces them. Only
-when autoscaling replaces one that failed does a new version reach it before.
+when autoscaling replaces one that failed does a new version reach it before: with roles, the groups of others keep theirs.
 
 It can be run again at any time: a run that was cut off is completed by the next one, and when nothing differs it changes
 nothing. What a slot keeps is never deleted.`,
-		Example: "  cincbake launch apply\n  cincbake launch apply --keep 5",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			fleet, _, err := flags.fleet(c)
+		Example: "  cincbake launch apply\n  cincbake launch apply api --keep 5",
+		RunE: func(c *cobra.Command, args []string) error {
+			fleet, err := flags.fleetOfRoles(c, args)
 			if err != nil {
 				return err
 			}
@@ -229,6 +237,7 @@ nothing. What a slot keeps is never deleted.`,
 	images.register(c)
 	c.Flags().IntVar(&keep, "keep", launch.DefaultKeep, "how many versions of each launch template stay; those in use stay in any case")
 	c.Flags().BoolVar(&dryRun, "dry-run", false, "say what would be changed, and change nothing")
+	c.ValidArgsFunction = completeRolesOf(&flags.specFlag)
 	return c
 }
 

@@ -28,17 +28,21 @@ func newLaunchStatus() *cobra.Command {
 		output outputFlag
 	)
 	c := &cobra.Command{
-		Use:   "status",
+		Use:   "status [ROLE...]",
 		Short: "Show groups, machines and versions, and what drifted",
 		Long: `Status shows the cluster's autoscaling groups with their machines: the version of the launch template and the image that each
 is of, and which drifted from what its group is to be. Where the cluster's secrets are at hand and the machines can be
 reached, their own words follow. It fails unless every group has its machines, in service and of its version, and unless the
 cluster is whole by what its machines say. Where none of them can be reached, which is so outside the network, it says that
-and goes by what AWS says alone.`,
-		Example: "  cincbake launch status\n  cincbake launch status -o json",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+and goes by what AWS says alone. With roles only their groups count; what the machines say is
+about all of them in any case.`,
+		Example: "  cincbake launch status\n  cincbake launch status api -o json",
+		RunE: func(c *cobra.Command, args []string) error {
 			fleet, spec, err := flags.fleet(c)
+			if err != nil {
+				return err
+			}
+			roles, err := rolesOf(fleet.Cluster, args)
 			if err != nil {
 				return err
 			}
@@ -46,6 +50,7 @@ and goes by what AWS says alone.`,
 			if all.Status, err = fleet.Status(c.Context()); err != nil {
 				return err
 			}
+			all.Groups = slices.DeleteFunc(all.Groups, func(g launch.GroupStatus) bool { return !slices.Contains(roles, g.Role) })
 			agents, silent := agentsOf(spec, fleet.Cluster)
 			if silent == nil {
 				state, err := fleet.Read(c.Context())
@@ -73,6 +78,7 @@ and goes by what AWS says alone.`,
 	}
 	flags.register(c)
 	output.register(c)
+	c.ValidArgsFunction = completeRolesOf(&flags.specFlag)
 	return c
 }
 

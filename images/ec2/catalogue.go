@@ -185,8 +185,12 @@ func codeOf(err error) string {
 
 // await looks about every interval until done. What takes longer than the catalogue's patience is exit.TimedOut.
 func (c *Catalogue) await(ctx context.Context, interval time.Duration, what string, look func(context.Context) (done bool, err error)) error {
-	late := exit.Errorf(exit.TimedOut, "%s took longer than %s: run this again to go on waiting", what, c.patience)
-	within, stop := context.WithTimeoutCause(ctx, c.patience, late)
+	return awaitWithin(ctx, c.patience, interval, what, look)
+}
+
+func awaitWithin(ctx context.Context, patience, interval time.Duration, what string, look func(context.Context) (done bool, err error)) error {
+	late := exit.Errorf(exit.TimedOut, "%s took longer than %s: run this again to go on waiting", what, patience)
+	within, stop := context.WithTimeoutCause(ctx, patience, late)
 	defer stop()
 	for {
 		done, err := look(within)

@@ -342,6 +342,16 @@ func TestCopyFails(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 	})
+	t.Run("a channel whose value is not taken", func(t *testing.T) {
+		a := newAccount(t, 0)
+		e, _ := a.pushed(cluster.RolePostgres, "a")
+		a.server.Inject(fakeaws.Stall("PutParameter"))
+		_, work, err := a.open(promoter, 50*time.Millisecond, ireland).Promote(t.Context(), e.ID, "stable", false)
+		a.check(err)
+		if err := work.Do(t.Context(), func(ec2.Step) {}); exit.CodeOf(err) != exit.TimedOut || !strings.Contains(err.Error(), "ec2:DescribeImages") {
+			t.Errorf("got %v", err)
+		}
+	})
 	t.Run("it never ends", func(t *testing.T) {
 		a := newAccount(t, 1)
 		e, _ := a.pushed(cluster.RolePostgres, "a")

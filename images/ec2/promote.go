@@ -90,6 +90,9 @@ func (c *Catalogue) promote(ctx context.Context, r Region, i Image, p Place, cha
 	return nil
 }
 
+// channelPatience is how long AWS may take to look for the AMI that a channel is to point to. It takes seconds.
+const channelPatience = 2 * time.Minute
+
 // write sets a channel's parameter and waits until it can be read: AWS looks for the AMI after it has answered, and forgets
 // a value that is none.
 func (c *Catalogue) write(ctx context.Context, r Region, name, was string, i Image, p Place) error {
@@ -114,13 +117,17 @@ func (c *Catalogue) write(ctx context.Context, r Region, name, was string, i Ima
 	if err != nil {
 		return err
 	}
-	return c.await(ctx, min(c.interval, time.Second), "the parameter "+name, func(ctx context.Context) (bool, error) {
+	err = awaitWithin(ctx, min(c.patience, channelPatience), min(c.interval, time.Second), "the parameter "+name, func(ctx context.Context) (bool, error) {
 		is, err := parameter(ctx, r, name)
 		if err == nil && is != "" && is != was && is != p.AMI {
 			err = fmt.Errorf("the parameter %s points to %s now: somebody else promotes at the same moment", name, is)
 		}
 		return is == p.AMI, err
 	})
+	if exit.CodeOf(err) == exit.TimedOut {
+		return fmt.Errorf("%w; its data type is aws:ec2:image, so AWS keeps the value only if it finds %s with the caller's permission for ec2:DescribeImages", err, p.AMI)
+	}
+	return err
 }
 
 // parameter reads a parameter; one that is not there is "".

@@ -15,6 +15,7 @@ import (
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/ec2"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/test/fakeaws"
 )
 
 // template makes a launch template with a version for each AMI, and tells its id.
@@ -279,5 +280,48 @@ func TestPruneSpareSnapshotsOfTwo(t *testing.T) {
 	same(t, "why", fates[0].Why, "its snapshot "+snapshot+" in eu-west-1 is that of "+*other.ImageId+" too")
 	if !fates[0].Keep {
 		t.Error("it goes")
+	}
+}
+
+// Templates of others change at any time, and may launch by parameters that nobody here may read: prune goes on where it can
+// tell that no image of the cluster's is meant, and else says what it lacks.
+func TestPruneBesideMovingTemplates(t *testing.T) {
+	a := newAccount(t, 0)
+	r := a.clients[ireland]
+	_, kept := a.pushed(cluster.RolePostgres, "a")
+	_, goes := a.pushed(cluster.RolePostgres, "b")
+	a.now = a.now.Add(30 * day)
+	plan := func() (map[string]bool, error) {
+		fates, err := a.catalogue.Plan(t.Context(), ec2.Policy{MinAge: day, Now: a.now})
+		stays := map[string]bool{}
+		for _, f := range fates {
+			stays[f.Places[0].AMI] = f.Keep
+		}
+		return stays, err
+	}
+	theirs := a.template("theirs", nil, kept)
+	r.groups.all = []scaling.AutoScalingGroup{{
+		AutoScalingGroupName: aws.String("fleet"),
+		Instances:            []scaling.Instance{{LaunchTemplate: &scaling.LaunchTemplateSpecification{LaunchTemplateId: aws.String(theirs), Version: aws.String("7")}}},
+	}}
+	stays, err := plan()
+	a.check(err)
+	same(t, "a version is gone", stays, map[string]bool{kept: true, goes: false})
+
+	r.groups.all = nil
+	a.server.Inject(fakeaws.Refuse("DescribeLaunchTemplateVersions", "InvalidLaunchTemplateId.NotFound", "gone since it was listed"))
+	stays, err = plan()
+	a.check(err)
+	same(t, "the template is gone", stays, map[string]bool{kept: false, goes: false})
+	a.server.Mend()
+
+	// What cannot be resolved.
+	a.template("by AWS's parameter", nil, "resolve:ssm:/aws/service/debian")
+	stays, err = plan()
+	a.check(err)
+	same(t, "an alias that is AWS's own", stays, map[string]bool{kept: true, goes: false})
+	a.template("by a parameter", nil, "resolve:ssm:/theirs")
+	if _, err := plan(); err == nil || !strings.Contains(err.Error(), "allow ssm:GetParameters") {
+		t.Errorf("an alias that may stand for any image: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -135,14 +136,9 @@ func (c *Catalogue) versionUses(ctx context.Context, r Region, t types.LaunchTem
 		}
 		slices.Sort(input.Versions)
 	}
-	var all []types.LaunchTemplateVersion
-	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.EC2, input)
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		all = append(all, page.LaunchTemplateVersions...)
+	all, err := versionsThere(ctx, r, input)
+	if err != nil {
+		return err
 	}
 	slices.SortFunc(all, func(a, b types.LaunchTemplateVersion) int {
 		return cmp.Compare(aws.ToInt64(b.VersionNumber), aws.ToInt64(a.VersionNumber)) // newest first
@@ -174,4 +170,66 @@ func (c *Catalogue) versionUses(ctx context.Context, r Region, t types.LaunchTem
 		}
 	}
 	return nil
+}
+
+// versionsThere describes versions of a template, as far as they are there: its owner may delete it, or some of them, at any
+// time, those that instances were launched from too. What is gone launches nothing, and an instance says itself what it is of.
+func versionsThere(ctx context.Context, r Region, input *ec2.DescribeLaunchTemplateVersionsInput) ([]types.LaunchTemplateVersion, error) {
+	all, err := describeVersions(ctx, r, *input)
+	switch {
+	case err == nil:
+		return all, nil
+	case gone(err) && len(input.Versions) > 1: // which of them, the answer does not say
+		for _, version := range input.Versions {
+			one := *input
+			one.Versions = []string{version}
+			found, err := versionsThere(ctx, r, &one)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found...)
+		}
+		return all, nil
+	case gone(err):
+		return nil, nil
+	case !aws.ToBool(input.ResolveAlias):
+		return nil, err
+	}
+	// An alias stands for a parameter, which the caller may not be allowed to read, or which is gone.
+	plain := *input
+	plain.ResolveAlias = nil
+	found, plainErr := versionsThere(ctx, r, &plain)
+	if plainErr != nil {
+		return nil, err
+	}
+	for _, v := range found {
+		if v.LaunchTemplateData != nil && mayBeOurs(value(v.LaunchTemplateData.ImageId)) {
+			return nil, fmt.Errorf("version %d launches %s, and whether that is an image of the cluster's cannot be told: allow ssm:GetParameters on the parameter: %w",
+				aws.ToInt64(v.VersionNumber), value(v.LaunchTemplateData.ImageId), err)
+		}
+	}
+	return found, nil
+}
+
+// mayBeOurs tells whether an image is an alias that may stand for any image: parameters below /aws/ are AWS's own.
+func mayBeOurs(image string) bool {
+	return strings.HasPrefix(image, "resolve:ssm:") && !strings.HasPrefix(image, "resolve:ssm:/aws/")
+}
+
+// gone tells that a launch template or a version of it is not there.
+func gone(err error) bool {
+	return slices.Contains([]string{"InvalidLaunchTemplateId.NotFound", "InvalidLaunchTemplateId.VersionNotFound", "InvalidLaunchTemplateName.NotFoundException"}, codeOf(err))
+}
+
+func describeVersions(ctx context.Context, r Region, input ec2.DescribeLaunchTemplateVersionsInput) ([]types.LaunchTemplateVersion, error) {
+	var all []types.LaunchTemplateVersion
+	pages := ec2.NewDescribeLaunchTemplateVersionsPaginator(r.EC2, &input)
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, page.LaunchTemplateVersions...)
+	}
+	return all, nil
 }

@@ -44,7 +44,8 @@ func (f *foundation) search() {
 		}},
 		{"VPCOptions", fields{{"SubnetIds", list(f.subnets[:zones])}, {"SecurityGroupIds", []any{"${" + searchGroup + ".GroupId}"}}}},
 		{"Tags", f.tags("search")},
-	}, kept("Delete")...)
+		// Another version of the engine is an upgrade of this domain, and not another domain.
+	}, append(kept("Delete"), field{"UpdatePolicy", fields{{"EnableVersionUpgrade", true}}})...)
 	t.tell("OpensearchExternalUrl", "opensearch.external.url", "https://${Search.DomainEndpoint}")
 	t.tell("SearchSecretArn", "holds the password of "+external.User+": cincbake secrets init takes it", "${SearchSecret}")
 }

@@ -252,6 +252,35 @@ func TestReady(t *testing.T) {
 	}
 }
 
+// Autoscaling holds an instance only a while after it runs: until then it says that nothing does, or nothing at all.
+func TestReadyTooEarly(t *testing.T) {
+	m := newMachine(t, "heartbeat-1")
+	self := m.node("heartbeat-1")
+	m.group(self)
+	m.metadata.set("tags/instance/"+tagGroup, m.r.GroupName(self))
+	m.metadata.launched, m.metadata.gap, m.metadata.missing = time.Now(), "autoscaling/target-lifecycle-state", 2
+	early := fakeaws.Refuse("CompleteLifecycleAction", "ValidationError", "No active Lifecycle Action found with instance ID "+m.instance)
+	early.Times = 2
+	m.server.Inject(early)
+	m.ok(m.platform.Ready(t.Context(), m.r, self, ""))
+	m.same("calls", len(m.server.Calls("CompleteLifecycleAction")), 3)
+	_, state := m.member(m.r.GroupName(self))
+	m.same("the state", state, "InService")
+}
+
+// A boot of a machine that was launched long ago does not wait for a hook, which let it pass then.
+func TestReadyAgain(t *testing.T) {
+	m := newMachine(t, "heartbeat-1")
+	self := m.node("heartbeat-1")
+	m.group(self)
+	m.metadata.set("tags/instance/"+tagGroup, m.r.GroupName(self))
+	m.metadata.launched = time.Now().Add(-holdTime)
+	for range 2 {
+		m.ok(m.platform.Ready(t.Context(), m.r, self, ""))
+	}
+	m.same("calls", len(m.server.Calls("CompleteLifecycleAction")), 2)
+}
+
 // Out of a group nobody is told, and a tag that is right stays.
 func TestReadyWithoutGroup(t *testing.T) {
 	m := newMachine(t, "postgres-1")

@@ -31,6 +31,11 @@ type metadataService struct {
 	tree  map[string]string // by path below meta-data
 	from  time.Time         // it answers from then on
 	calls []string
+	// launched is when the instance was; zero: long ago.
+	launched time.Time
+	// missing is how often the path at gap is not there.
+	missing int
+	gap     string
 }
 
 func (m *metadataService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -49,9 +54,14 @@ func (m *metadataService) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	text, ok := m.tree[strings.TrimPrefix(r.URL.Path, "/latest/meta-data/")]
+	path := strings.TrimPrefix(r.URL.Path, "/latest/meta-data/")
+	text, ok := m.tree[path]
+	if path == m.gap && m.missing > 0 {
+		m.missing--
+		ok = false
+	}
 	if r.URL.Path == "/latest/dynamic/instance-identity/document" {
-		text, ok = `{"region": "eu-west-1"}`, true
+		text, ok = fmt.Sprintf(`{"region": "eu-west-1", "pendingTime": %q}`, m.launched.Format(time.RFC3339)), true
 	}
 	if !ok {
 		w.WriteHeader(http.StatusNotFound)

@@ -18,8 +18,12 @@ import (
 type identity struct {
 	instance, region string
 	address          netip.Addr
-	tags             map[string]string // those of cincbake's that it has
+	launched         time.Time
+	tags             map[string]string // those of cincbake's that it has, and tagGroup
 }
+
+// tagGroup is the tag that autoscaling gives to what it launches.
+const tagGroup = "aws:autoscaling:groupName"
 
 // identifyTime is how long the metadata service may take until it answers: it may be later than the network.
 const identifyTime = 2 * time.Minute
@@ -45,11 +49,11 @@ func (p *Platform) ask(ctx context.Context) (identity, error) {
 	if self.instance, err = p.read(ctx, "instance-id"); err != nil {
 		return self, err
 	}
-	region, err := p.metadata.GetRegion(ctx, &imds.GetRegionInput{})
+	document, err := p.metadata.GetInstanceIdentityDocument(ctx, &imds.GetInstanceIdentityDocumentInput{})
 	if err != nil {
 		return self, err
 	}
-	self.region = region.Region
+	self.region, self.launched = document.Region, document.PendingTime
 	address, err := p.read(ctx, "local-ipv4")
 	if err != nil {
 		return self, err
@@ -57,7 +61,7 @@ func (p *Platform) ask(ctx context.Context) (identity, error) {
 	if self.address, err = netip.ParseAddr(address); err != nil {
 		return self, fmt.Errorf("local-ipv4: %w", err)
 	}
-	for _, tag := range []string{cluster.TagCluster, cluster.TagRole, cluster.TagNode, cluster.TagContent} {
+	for _, tag := range []string{cluster.TagCluster, cluster.TagRole, cluster.TagNode, cluster.TagContent, tagGroup} {
 		value, err := p.read(ctx, "tags/instance/"+tag)
 		if absent(err) {
 			continue

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -118,6 +119,10 @@ func push(ctx context.Context, client Writer, e entry, key string, dry bool) (Ch
 	if err := admit(known, e); err != nil {
 		return "", err
 	}
+	if another(aws.ToString(known.KmsKeyId), key) {
+		return "", exit.Errorf(exit.Unsafe, "%s encrypts it, and the spec says %s, which is all that its machines may use: aws secretsmanager update-secret --secret-id %s --kms-key-id %[2]s, and push again",
+			aws.ToString(known.KmsKeyId), key, e.name)
+	}
 	have, version, err := current(ctx, client, e.name)
 	switch {
 	case errors.Is(err, ErrNotFound): // somebody made it, and put nothing in
@@ -133,6 +138,12 @@ func push(ctx context.Context, client Writer, e entry, key string, dry bool) (Ch
 		SecretId: &e.name, SecretString: aws.String(string(e.text)), ClientRequestToken: aws.String(token(e.text, version)), VersionStages: []string{stage},
 	})
 	return Updated, err
+}
+
+// another tells whether a secret's key is not the spec's, which is an ARN. Secrets Manager says an ARN or an id; what an alias
+// stands for it does not say, and the key of the service itself everybody may use who may read the secret.
+func another(have, spec string) bool {
+	return have != "" && spec != "" && !strings.Contains(have, "alias/") && have != spec && !strings.HasSuffix(spec, "/"+have)
 }
 
 // admit refuses a secret that is another's, or about to go.

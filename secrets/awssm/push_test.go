@@ -237,6 +237,12 @@ func TestPushRefuses(t *testing.T) {
 			}
 			return err
 		}, exit.Missing, "restore-secret"},
+		{"encrypted by another key", func(v *vault) error {
+			_, err := v.anyone.CreateSecret(v.Context(), &secretsmanager.CreateSecretInput{
+				Name: name, SecretString: aws.String("ours"), Tags: ours, KmsKeyId: aws.String("arn:aws:kms:eu-west-1:111122223333:key/old"),
+			})
+			return err
+		}, exit.Unsafe, "update-secret"},
 		{"too large", func(v *vault) error {
 			v.bundle.Front.Certificate += strings.Repeat("x", awssm.MaxBytes)
 			return nil

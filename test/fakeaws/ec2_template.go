@@ -177,7 +177,7 @@ func (e *ec2) createTemplateVersion(c *Call) (any, error) {
 	}
 	return struct {
 		Version versionReply `xml:"launchTemplateVersion"`
-	}{e.shown(t, v, false)}, nil
+	}{versionOf(t, v, v.data)}, nil
 }
 
 func (e *ec2) describeTemplates(c *Call) (any, error) {
@@ -212,14 +212,20 @@ type versionReply struct {
 }
 
 // shown is one version as it is told, with the image that a parameter names, if that is wanted.
-func (e *ec2) shown(t *Template, v *templateVersion, resolve bool) versionReply {
-	data := v.data
-	if resolve {
-		if id, err := e.resolveImage(t.region, data.Get("ImageId")); err == nil {
-			data = overlay(data, url.Values{"ImageId": {id}})
-		}
-	}
+func versionOf(t *Template, v *templateVersion, data url.Values) versionReply {
 	return versionReply{t.ID, t.Name, v.number, v.description, v.created, me, v.number == t.Default, templateData(data)}
+}
+
+func (e *ec2) shown(t *Template, v *templateVersion, resolve bool) (versionReply, error) {
+	data := v.data
+	if resolve && data.Has("ImageId") {
+		id, err := e.resolveImage(t.region, data.Get("ImageId"))
+		if err != nil {
+			return versionReply{}, err
+		}
+		data = overlay(data, url.Values{"ImageId": {id}})
+	}
+	return versionOf(t, v, data), nil
 }
 
 func (e *ec2) describeTemplateVersions(c *Call) (any, error) {
@@ -248,11 +254,19 @@ func (e *ec2) describeTemplateVersions(c *Call) (any, error) {
 			if err != nil {
 				return nil, err
 			}
-			list = append(list, e.shown(t, v, p.Bool("ResolveAlias")))
+			one, err := e.shown(t, v, p.Bool("ResolveAlias"))
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, one)
 		}
 		for _, v := range slices.Backward(t.versions) {
 			if len(wanted) == 0 && v.number >= p.Int("MinVersion") && (!p.Has("MaxVersion") || v.number <= p.Int("MaxVersion")) {
-				list = append(list, e.shown(t, v, p.Bool("ResolveAlias")))
+				one, err := e.shown(t, v, p.Bool("ResolveAlias"))
+				if err != nil {
+					return nil, err
+				}
+				list = append(list, one)
 			}
 		}
 	}

@@ -119,6 +119,8 @@ func (e *ec2) createVolume(c *Call) (any, error) {
 		return nil, refuse("InvalidZone.NotFound", "The zone '%s' does not exist.", v.Zone)
 	case v.Size == 0:
 		return nil, refuse("MissingParameter", "The request must contain the parameter size or snapshotId")
+	case v.IOPS == 0 && (v.Type == "io1" || v.Type == "io2"):
+		return nil, refuse("MissingParameter", "The request must contain the parameter iops")
 	}
 	if v.Encrypted && v.Key == "" {
 		v.Key = defaultKey(c.Region)

@@ -52,7 +52,8 @@ func Crash(action string, stop func()) Fault {
 	return Fault{Name: "crash", Action: action, crash: stop}
 }
 
-// Stall does what the action says and answers well, but what it began never ends: pending stays pending.
+// Stall does what the action says and answers well, but what it began never ends: pending stays pending, and a parameter that
+// is to name an image keeps the value that it had.
 func Stall(action string) Fault { return Fault{Name: "stall", Action: action, stalls: true} }
 
 // dialect is how a service says that things went wrong.

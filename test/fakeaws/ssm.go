@@ -96,6 +96,9 @@ func (s *ssm) put(c *Call) (any, error) {
 			return nil, refuse("ValidationException", "The following parameter value is not a valid image: %s", value)
 		}
 	}
+	if v.DataType == "aws:ec2:image" && c.stalled { // what AWS finds to be no image after it has answered
+		return putReply{v.Version, tier}, nil
+	}
 	if old == nil {
 		old = &parameter{region: c.Region, name: name, tags: p.Tags("Tags")}
 		s.parameters[c.Region+name] = old
@@ -111,10 +114,12 @@ func (s *ssm) put(c *Call) (any, error) {
 	if len(old.versions) > maxVersions {
 		old.versions = old.versions[1:]
 	}
-	return struct {
-		Version int
-		Tier    string
-	}{v.Version, tier}, nil
+	return putReply{v.Version, tier}, nil
+}
+
+type putReply struct {
+	Version int
+	Tier    string
 }
 
 // find returns a parameter by its name or ARN, with a version perhaps: name:3.
