@@ -211,11 +211,12 @@ type versionReply struct {
 	Data        templateData `xml:"launchTemplateData"`
 }
 
-// shown is one version as it is told, with the image that a parameter names, if that is wanted.
+// versionOf is one version as it is told, with data that may be resolved.
 func versionOf(t *Template, v *templateVersion, data url.Values) versionReply {
 	return versionReply{t.ID, t.Name, v.number, v.description, v.created, me, v.number == t.Default, templateData(data)}
 }
 
+// shown is one version as it is told, with the image that a parameter names, if that is wanted.
 func (e *ec2) shown(t *Template, v *templateVersion, resolve bool) (versionReply, error) {
 	data := v.data
 	if resolve && data.Has("ImageId") {
