@@ -90,7 +90,7 @@ func (a Agent) bringUpToDate(ctx context.Context, facts cluster.Facts, out *repo
 	if err != nil {
 		return err
 	}
-	return refresh{run: run, say: out.say}.apply(ctx, plan)
+	return (&refresh{run: run, say: out.say}).apply(ctx, plan)
 }
 
 // configuredStill refuses to touch a Cinc Server that would have to be configured anew: API nodes do so one at a time, under
@@ -107,28 +107,22 @@ func configuredStill(files step.Files, in role.Inputs) error {
 
 // refresh is one application of a plan to a machine that is through.
 type refresh struct {
-	run *step.Run
-	say func(string, ...any)
+	run  *step.Run
+	say  func(string, ...any)
+	down []string // units that should run, and do not
 }
 
 // apply goes through the steps that concern this machine alone. It stops at the first that fails: what comes after may rest
 // on it, such as a reload on a configuration that its program refuses.
-func (r refresh) apply(ctx context.Context, plan step.Plan) error {
-	var down []string
+func (r *refresh) apply(ctx context.Context, plan step.Plan) error {
 	for _, s := range plan {
 		if !local(s.Action) {
 			continue
 		}
 		done, err := s.Action.Check(ctx, r.run)
 		if err == nil && !done {
-			if unit, ok := s.Action.(step.Unit); ok && unit.State == step.Started {
-				var runs bool
-				if runs, err = active(ctx, r.run, unit.Name); err == nil && !runs {
-					down = append(down, unit.Name)
-					continue
-				}
-			}
-			if err == nil {
+			var idle bool
+			if idle, err = r.idle(ctx, s.Action); err == nil && !idle {
 				err = r.do(ctx, s)
 			}
 		}
@@ -139,13 +133,29 @@ func (r refresh) apply(ctx context.Context, plan step.Plan) error {
 	if err := r.run.Settle(); err != nil { // what is down reads everything when it starts
 		return err
 	}
-	if len(down) > 0 {
-		return fmt.Errorf("not running: %s", strings.Join(down, ", "))
+	if len(r.down) > 0 {
+		return fmt.Errorf("not running: %s", strings.Join(r.down, ", "))
 	}
 	return nil
 }
 
-func (r refresh) do(ctx context.Context, s step.Step) error {
+// idle tells whether an action is about a unit that does not run, and notes it down if it should.
+func (r *refresh) idle(ctx context.Context, action step.Action) (bool, error) {
+	unit, ok := action.(step.Unit)
+	if !ok || unit.State != step.Started {
+		return false, nil
+	}
+	if runs, err := active(ctx, r.run, unit.Name); runs || err != nil {
+		return false, err
+	}
+	kept, err := keptAway(ctx, r.run, unit.Name)
+	if !kept {
+		r.down = append(r.down, unit.Name)
+	}
+	return true, err
+}
+
+func (r *refresh) do(ctx context.Context, s step.Step) error {
 	r.say("refresh: %s", s.Title)
 	return s.Action.Apply(ctx, r.run)
 }
@@ -170,4 +180,15 @@ func active(ctx context.Context, host step.Runner, unit string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// keptAway tells whether systemd keeps a unit from this machine, since it does not meet the unit's conditions: chrony's from
+// a container, whose clock is its host's.
+func keptAway(ctx context.Context, host step.Runner, unit string) (bool, error) {
+	out, err := host.Run(ctx, step.Command{Argv: []string{"systemd-analyze", "condition", "--unit=" + unit}})
+	var exit *step.ExitError
+	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+		return strings.Contains(string(out.Stdout)+string(out.Stderr), "Conditions failed"), nil
+	}
+	return false, err
 }

@@ -23,6 +23,7 @@ import (
 type through struct {
 	*step.Recorder
 	down  []string // units that do not run
+	kept  []string // units that systemd keeps from a machine like this one
 	wrong string   // a program whose check fails
 	disk  string   // the device of its data disk; empty: it has none
 }
@@ -38,6 +39,8 @@ func (m *through) answer(c step.Command) (step.Output, error) {
 		return fails, &step.ExitError{Argv: c.Argv, Status: 1}
 	case c.Argv[0] == "findmnt":
 		return step.Output{Stdout: []byte(m.disk + "\n")}, nil
+	case c.Argv[0] == "systemd-analyze" && slices.Contains(m.kept, strings.TrimPrefix(last, "--unit=")):
+		return step.Output{Stdout: []byte("Conditions failed.\n")}, &step.ExitError{Argv: c.Argv, Status: 1}
 	case c.Argv[0] != "systemctl":
 	case slices.Contains(c.Argv, "--property=MainPID"): // whatever is told to end has ended
 		return step.Output{Stdout: []byte("0\n")}, nil
@@ -189,6 +192,24 @@ func TestRefreshStartsNothing(t *testing.T) {
 		if strings.Contains(order, "etcd") || strings.Contains(order, "patroni") {
 			t.Errorf("it told systemd: %s", order)
 		}
+	}
+}
+
+// What systemd itself keeps from the machine is not missed, as chrony in a container.
+func TestRefreshMissesNothingThatIsKeptAway(t *testing.T) {
+	m := booted(t, "heartbeat-1")
+	m.down, m.kept = []string{"etcd.service"}, []string{"etcd.service"}
+	if err := m.refresh(t); err != nil {
+		t.Error(err)
+	}
+	for _, order := range m.told() {
+		if strings.Contains(order, "etcd") {
+			t.Errorf("it told systemd: %s", order)
+		}
+	}
+	m.kept = nil
+	if err := m.refresh(t); err == nil || !strings.Contains(err.Error(), "etcd.service") {
+		t.Errorf("got %v, want the name of what is down", err)
 	}
 }
 
