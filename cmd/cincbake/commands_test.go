@@ -163,7 +163,8 @@ func TestAccepted(t *testing.T) {
 		"cincbake bake -o xml":                        false,
 		"cincbake launch rollback":                    false,
 		"cincbake lunch plan":                         false,
-		"cincbake launch apply twice":                 false,
+		"cincbake launch apply api":                   true,
+		"cincbake launch foundation twice":            false,
 	} {
 		args, is := ours(strings.Fields(line))
 		if err := accepted(args); !is || (err == nil) != want {

@@ -115,7 +115,8 @@ func TestRestoreNeedsTheQuorumGone(t *testing.T) {
 		{"all are off", []operate.NodeStatus{balancer, off}, exit.Done, ""},
 		{"one answers", []operate.NodeStatus{balancer, off, heartbeat}, exit.Unsafe, "heartbeat-1 is still there"},
 		{
-			"one does not know us", []operate.NodeStatus{said("postgres-1 does not answer: remote error: tls: bad certificate", operate.SilenceThere)},
+			"one does not know us",
+			[]operate.NodeStatus{said("postgres-1 does not answer: remote error: tls: bad certificate", operate.SilenceThere)},
 			exit.Unsafe, "postgres-1 is still there: a restore is for a cluster that begins anew. If its data is to be given up, " +
 				"destroy the database machines and the heartbeat with their data disks, and ask again\n  " +
 				"postgres-1 does not answer: remote error: tls: bad certificate\nare these its bundle, and",
