@@ -43,10 +43,6 @@ func Substitutes() []Substitute {
 			Proxy: "tells those that were begun through the proxy", instead: describeRefreshes,
 		},
 		{
-			Call: "autoscaling DescribeScalingActivities", Does: missing,
-			Proxy: "tells of none", instead: noActivities,
-		},
-		{
 			Call: "autoscaling RecordLifecycleActionHeartbeat", Does: missing, refused: true,
 			Proxy: "an error, likewise",
 		},

@@ -57,8 +57,6 @@ func describeRefreshes(e *exchange) (reply, error) {
 	return e.result("<InstanceRefreshes>" + strings.Join(members, "") + "</InstanceRefreshes>"), nil
 }
 
-func noActivities(e *exchange) (reply, error) { return e.result("<Activities></Activities>"), nil }
-
 // putHooks makes the hooks that a group was to be made with, if it has none.
 func putHooks(e *exchange, r reply) (reply, bool, error) {
 	const first = "LifecycleHookSpecificationList.member.1.LifecycleHookName"
