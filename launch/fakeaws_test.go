@@ -23,6 +23,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/test/fakeaws"
 	"github.com/cincbake/cincbake/test/fakeaws/rights"
 )
@@ -52,9 +53,9 @@ func newWired(t *testing.T) wired {
 
 // services are the real clients, with an access key.
 func services(server *fakeaws.Server, key string) Services {
-	sdk := aws.Config{
+	settings := aws.Config{
 		// A connection per call: one that was given up at a deadline may otherwise take the next call along.
-		HTTPClient: awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true }),
+		HTTPClient: sdk.ReadOnly(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })),
 		Region:     region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider(key, "secret", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -63,7 +64,7 @@ func services(server *fakeaws.Server, key string) Services {
 		},
 	}
 	return Services{
-		ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk), elasticloadbalancingv2.NewFromConfig(sdk), ssm.NewFromConfig(sdk), iam.NewFromConfig(sdk), servicequotas.NewFromConfig(sdk), sts.NewFromConfig(sdk),
+		ec2.NewFromConfig(settings), autoscaling.NewFromConfig(settings), elasticloadbalancingv2.NewFromConfig(settings), ssm.NewFromConfig(settings), iam.NewFromConfig(settings), servicequotas.NewFromConfig(settings), sts.NewFromConfig(settings),
 	}
 }
 

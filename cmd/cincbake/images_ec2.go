@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -21,6 +20,7 @@ import (
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/ec2"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 )
 
 // inEC2 is the value of --images that means the catalogue on AWS.
@@ -75,9 +75,9 @@ func (f *ec2Flag) open(ctx context.Context, besides ...string) (*ec2.Catalogue, 
 			regions = append(regions, one)
 		}
 	}
-	base, err := config.LoadDefaultConfig(ctx, config.WithRegion(regions[0]))
+	base, err := sdk.Load(ctx, regions[0])
 	if err != nil {
-		return nil, exit.Errorf(exit.Missing, "AWS's configuration: %w", err)
+		return nil, exit.As(exit.Missing, err)
 	}
 	if _, err := base.Credentials.Retrieve(ctx); err != nil {
 		return nil, exit.Errorf(exit.Missing, "no credentials for AWS: set AWS_PROFILE, or run aws sso login: %w", err)

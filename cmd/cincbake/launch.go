@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/launch"
 	"github.com/cincbake/cincbake/operate"
 )
@@ -82,9 +82,9 @@ func (f *fleetFlags) fleetOfRoles(c *cobra.Command, names []string) (*launch.Fle
 
 // fleetOf connects to a cluster's region with the credentials that the environment gives.
 func fleetOf(ctx context.Context, r *cluster.Resolved) (*launch.Fleet, error) {
-	loaded, err := config.LoadDefaultConfig(ctx, config.WithRegion(r.Region))
+	loaded, err := sdk.Load(ctx, r.Region)
 	if err != nil {
-		return nil, exit.Errorf(exit.Missing, "read the settings for AWS: %w", err)
+		return nil, exit.As(exit.Missing, err)
 	}
 	return &launch.Fleet{
 		Cluster: r,

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/spf13/cobra"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/secrets/awssm"
 )
 
@@ -42,9 +42,9 @@ printed. Machines that run keep what they have: after a change, replace them.`,
 			if err != nil {
 				return err
 			}
-			loaded, err := config.LoadDefaultConfig(c.Context(), config.WithRegion(resolved.Region))
+			loaded, err := sdk.Load(c.Context(), resolved.Region)
 			if err != nil {
-				return exit.Errorf(exit.Missing, "read the settings for AWS: %w", err)
+				return exit.As(exit.Missing, err)
 			}
 			pushed, err := awssm.Push(c.Context(), secretsmanager.NewFromConfig(loaded), resolved, bundle, dryRun)
 			if len(pushed) == 0 {

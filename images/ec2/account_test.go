@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
 	scaling "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
@@ -23,6 +24,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/ec2"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/test/fakeaws"
 	"github.com/cincbake/cincbake/test/fakeaws/rights"
 )
@@ -147,7 +149,8 @@ func (a *account) open(key string, patience time.Duration, names ...string) *ec2
 // sdk is how the real clients find the fake. They try again at once.
 func (a *account) sdk(region, key string) aws.Config {
 	return aws.Config{
-		Region: region, BaseEndpoint: aws.String(a.server.URL), Credentials: credentials.NewStaticCredentialsProvider(key, "secret", ""),
+		HTTPClient: sdk.ReadOnly(awshttp.NewBuildableClient()),
+		Region:     region, BaseEndpoint: aws.String(a.server.URL), Credentials: credentials.NewStaticCredentialsProvider(key, "secret", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
 				o.RateLimiter = unlimited{}

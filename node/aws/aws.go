@@ -25,6 +25,7 @@ import (
 
 	"github.com/cincbake/cincbake/cloudinit"
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/node"
 	"github.com/cincbake/cincbake/secrets/awssm"
 	"github.com/cincbake/cincbake/step"
@@ -99,14 +100,14 @@ func (p *Platform) connect(ctx context.Context) (identity, services, error) {
 	if err != nil {
 		return identity{}, services{}, err
 	}
-	loaded, err := config.LoadDefaultConfig(ctx, config.WithRegion(self.region), config.WithRetryer(func() aws.Retryer {
+	loaded, err := sdk.Load(ctx, self.region, config.WithRetryer(func() aws.Retryer {
 		return retry.NewStandard(func(o *retry.StandardOptions) { // its backoff has jitter
 			o.MaxAttempts, o.MaxBackoff = attempts, backoff
 			o.RateLimiter = ratelimit.None // at boot there is nothing else to spend the attempts on
 		})
 	}))
 	if err != nil {
-		return identity{}, services{}, fmt.Errorf("read the settings for AWS: %w", err)
+		return identity{}, services{}, err
 	}
 	p.known = &self
 	p.services = services{ec2.NewFromConfig(loaded), autoscaling.NewFromConfig(loaded), secretsmanager.NewFromConfig(loaded)}

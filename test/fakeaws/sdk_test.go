@@ -7,14 +7,17 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/smithy-go"
+
+	"github.com/cincbake/cincbake/internal/sdk"
 )
 
 // sdk is how the real clients are told where the account is. They try again at once.
 func (a account) sdk() aws.Config {
 	return aws.Config{
-		Region: a.region, BaseEndpoint: aws.String(a.server.URL),
+		HTTPClient: sdk.ReadOnly(awshttp.NewBuildableClient()), Region: a.region, BaseEndpoint: aws.String(a.server.URL),
 		Credentials: credentials.NewStaticCredentialsProvider(a.key, "secret", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
