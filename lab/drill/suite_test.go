@@ -77,6 +77,9 @@ func TestTargets(t *testing.T) {
 	}
 	statuses["opensearch-3"] = cluster.Status{Search: &cluster.Search{ClusterUUID: "another"}}
 	delete(statuses, "opensearch-1")
+	if (view{c, statuses, 0}).complete() {
+		t.Error("a view is complete, in which a search node says nothing")
+	}
 	if diff := cmp.Diff([]string{"", "another", "one"}, view{c, statuses, 0}.searchClusters()); diff != "" {
 		t.Error(diff)
 	}
@@ -179,5 +182,17 @@ func TestFigures(t *testing.T) {
 		if got := len(with.hanging([]string{"api-1"})); got != row.want {
 			t.Errorf("%s: %d hang", row.name, got)
 		}
+	}
+}
+
+func TestComplete(t *testing.T) {
+	c, statuses := elevenNodes()
+	statuses["api-4"] = cluster.Status{} // from the pool
+	if !(view{c, statuses, 0}).complete() {
+		t.Error("it is not, though every machine said what it is")
+	}
+	delete(statuses, "lb-1")
+	if (view{c, statuses, 0}).complete() {
+		t.Error("it is, though lb-1 is silent")
 	}
 }

@@ -119,9 +119,14 @@ func (v view) search(manages bool) []string {
 	})
 }
 
-// complete tells whether every machine said what it is, and every search node in which cluster.
+// complete tells whether every machine said what it is, and every search node in which cluster. Machines of the pool may have
+// said something too.
 func (v view) complete() bool {
-	return len(v.statuses) == len(v.cluster.Nodes) && !slices.Contains(v.searchClusters(), "")
+	silent := v.where(func(n cluster.Node, _ cluster.Status) bool {
+		_, said := v.statuses[n.Name]
+		return !said
+	})
+	return len(silent) == 0 && !slices.Contains(v.searchClusters(), "")
 }
 
 // searchClusters returns the ids of the search clusters that the search nodes say they are in, each once, sorted; "" stands
