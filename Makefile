@@ -100,7 +100,7 @@ election: build plugins ## Let three API nodes start at once, over and over, and
 	hack/packages.sh install
 	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 90m -run TestElection ./test/e2e/...
 
-upkeep: build plugins ## Replace every machine, renew every certificate and restore a backup, while clients work: ten minutes
+upkeep: build plugins ## Replace every machine, renew every certificate and the CA, and restore a backup, while clients work: up to half an hour
 	hack/packages.sh install
 	PACKER=$(PACKER) PACKER_PLUGIN_PATH=$(PLUGINS) go test -tags e2e -count=1 -v -timeout 90m -run TestUpkeep ./test/e2e/...
 

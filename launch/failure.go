@@ -11,14 +11,20 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 )
 
-// failure is a launch that failed.
+// failure is a launch that failed. Without an id there was none, or nobody may ask.
 type failure struct {
 	id  string
-	why string // a sentence, with AWS's words; empty: there was none
+	at  time.Time
+	why string // in AWS's words
 }
 
-// utc is between the time of a failure and AWS's words.
-const utc = " UTC: "
+// String is a sentence; empty: there was none.
+func (f failure) String() string {
+	if f.id == "" {
+		return f.why
+	}
+	return fmt.Sprintf("no machine started at %s UTC: %s", f.at.UTC().Format(time.DateTime), f.why)
+}
 
 // failure returns the newest launch of a group, if it failed: what is under way decides nothing yet. That nobody may ask is said
 // in its place: a group that lacks a machine is none the worse for that.
@@ -36,7 +42,7 @@ func (f *Fleet) failure(ctx context.Context, group string) failure {
 		case a.StatusCode == types.ScalingActivityStatusCodeSuccessful:
 			return failure{}
 		case a.StatusCode == types.ScalingActivityStatusCodeFailed || a.StatusCode == types.ScalingActivityStatusCodeCancelled:
-			return failure{aws.ToString(a.ActivityId), "no machine started at " + aws.ToTime(a.StartTime).UTC().Format(time.DateTime) + utc + aws.ToString(a.StatusMessage)}
+			return failure{aws.ToString(a.ActivityId), aws.ToTime(a.StartTime), aws.ToString(a.StatusMessage)}
 		}
 	}
 	return failure{}
@@ -48,13 +54,15 @@ func (f *Fleet) failures(ctx context.Context, group string) func(context.Context
 	known, told := f.failure(ctx, group), ""
 	return func(ctx context.Context) string {
 		last := f.failure(ctx, group)
-		if last.why == "" || last.id != "" && last.id == known.id {
+		switch {
+		case last.id == "":
+			return last.why
+		case last.id == known.id:
 			return ""
+		case last.why != told:
+			told = last.why
+			f.say(group, last.String())
 		}
-		if _, reason, _ := strings.Cut(last.why, utc); reason != told {
-			told = reason
-			f.say(group, last.why)
-		}
-		return last.why
+		return last.String()
 	}
 }

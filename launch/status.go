@@ -100,7 +100,7 @@ func (f *Fleet) Status(ctx context.Context) (Status, error) {
 			})
 		}
 		if g.lacks() {
-			said.Failure = f.failure(ctx, name).why
+			said.Failure = f.failure(ctx, name).String()
 		}
 		refresh, err := f.underway(ctx, name)
 		if err != nil {

@@ -89,8 +89,7 @@ func mountDisk(ctx context.Context, host step.Host, device string) error {
 func growDisk(ctx context.Context, host step.Runner) error {
 	mounted := []string{"findmnt", "--noheadings", "--nofsroot", "--output", "SOURCE", "--types", "ext4", "--mountpoint", role.DataDir}
 	out, err := host.Run(ctx, step.Command{Argv: mounted})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status == 1 {
+	if step.ExitStatus(err) == 1 {
 		return nil // the data lies on the root disk
 	}
 	if err == nil {
@@ -124,14 +123,11 @@ func (c content) String() string {
 // probe asks blkid for signatures. Its status 2 means that it found none; an ambivalent result, 8, is anything but blank.
 func probe(ctx context.Context, host step.Host, device string) (content, error) {
 	out, err := host.Run(ctx, step.Command{Argv: []string{"blkid", "--probe", "--output", "export", device}})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Err == nil {
-		switch exit.Status {
-		case 2:
-			return blankOrMissing(ctx, host, device)
-		case 8:
-			return content{kind: "signatures of several file systems"}, nil
-		}
+	switch step.ExitStatus(err) {
+	case 2:
+		return blankOrMissing(ctx, host, device)
+	case 8:
+		return content{kind: "signatures of several file systems"}, nil
 	}
 	if err != nil {
 		return content{}, err
@@ -164,8 +160,7 @@ func blankOrMissing(ctx context.Context, host step.Host, device string) (content
 		}
 	}
 	_, err := host.Run(ctx, step.Command{Argv: []string{"cmp", "--quiet", "--bytes=1048576", device, "/dev/zero"}})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status == 1 {
+	if step.ExitStatus(err) == 1 {
 		return content{kind: "data without a file system"}, nil
 	}
 	return content{}, err

@@ -14,35 +14,37 @@ import (
 	"github.com/cincbake/cincbake/step"
 )
 
+// voter is postgres-1 with its data disk, and a record of etcd's that says so much.
+func voter(t *testing.T, formation cluster.Formation) (*step.Recorder, Machine) {
+	t.Helper()
+	host, _, _ := seeded(t, "postgres-1")
+	machine, err := Load(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record, err := etcd.Home.Prepare(host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	record.Formation = formation
+	if err := errors.Join(etcd.Home.Write(host, record), placeDisk(host)); err != nil {
+		t.Fatal(err)
+	}
+	return host, machine
+}
+
 // A rescue is refused by whoever keeps no such data, keeps none of a formed cluster, or has a peer that may hold the majority.
 func TestRescueIsRefused(t *testing.T) {
 	for name, test := range map[string]struct {
-		who    []cluster.Role
-		formed bool
-		says   string
+		who       []cluster.Role
+		formation cluster.Formation
+		says      string
 	}{
-		"another role's data":     {[]cluster.Role{cluster.RoleOpenSearch}, true, "postgres-1 keeps none of it"},
-		"nothing was formed":      {[]cluster.Role{cluster.RolePostgres}, false, "holds no data of a formed cluster"},
-		"the peers do not answer": {[]cluster.Role{cluster.RolePostgres}, true, "does not answer"},
+		"another role's data":     {[]cluster.Role{cluster.RoleOpenSearch}, cluster.FormationFormed, "postgres-1 keeps none of it"},
+		"nothing was formed":      {[]cluster.Role{cluster.RolePostgres}, cluster.FormationEmpty, "holds no data of a formed cluster"},
+		"the peers do not answer": {[]cluster.Role{cluster.RolePostgres}, cluster.FormationFormed, "does not answer"},
 	} {
-		host, _, _ := seeded(t, "postgres-1")
-		machine, err := Load(host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		record, err := etcd.Home.Prepare(host)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if test.formed {
-			record.Formation = cluster.FormationFormed
-			if err := etcd.Home.Write(host, record); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := placeDisk(host); err != nil {
-			t.Fatal(err)
-		}
+		host, machine := voter(t, test.formation)
 		host.Answer = func(c step.Command) (step.Output, error) {
 			t.Errorf("%s: it ran %v", name, c.Argv)
 			return step.Output{}, nil
@@ -51,7 +53,7 @@ func TestRescueIsRefused(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel() // the peers are silent at once
 		what := rescuable{test.who, "it", "it", func(context.Context) error { t.Errorf("%s: ordered", name); return nil }}
-		_, err = e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
+		_, err := e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
 		var refusal *role.Refusal
 		if !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, test.says) || refusal.Hint == "" {
 			t.Errorf("%s: %v", name, err)
@@ -74,19 +76,7 @@ func (d deadlines) Run(ctx context.Context, c step.Command) (step.Output, error)
 
 // A rescue that is ordered is also begun, though the operator's connection is cut: some other day it would not be safe.
 func TestRescueDoesNotEndWithTheConnection(t *testing.T) {
-	host, _, _ := seeded(t, "postgres-1")
-	machine, err := Load(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record, err := etcd.Home.Prepare(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record.Formation = cluster.FormationFormed
-	if err := errors.Join(etcd.Home.Write(host, record), placeDisk(host)); err != nil {
-		t.Fatal(err)
-	}
+	host, machine := voter(t, cluster.FormationFormed)
 	e := &endpoint{host: deadlines{host, t}, machine: machine, in: machine.inputs(cluster.Facts{})}
 	alone := *e.in.Cluster
 	alone.Nodes = []cluster.Node{machine.Self} // so that no peer must answer
@@ -98,7 +88,7 @@ func TestRescueDoesNotEndWithTheConnection(t *testing.T) {
 		cut()
 		return nil
 	}}
-	_, err = e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
+	_, err := e.rescue(httptest.NewRequestWithContext(ctx, http.MethodPost, "/", http.NoBody), what)
 	if err != nil || !ordered || len(host.Ran) != 1 || strings.Join(host.Ran[0].Argv, " ") != "systemctl restart --no-block cincbake-boot.service" {
 		t.Errorf("ordered: %v; ran %v; %v", ordered, host.Ran, err)
 	}

@@ -82,15 +82,10 @@ func (a Agent) Take(ctx context.Context, userData []byte) error {
 	if err != nil {
 		return &role.Refusal{Reason: err.Error(), Hint: "name the user-data of this machine's seed: cincbake render --node NAME --out seeds"}
 	}
-	machine, err := a.load(ctx)
+	e, err := a.endpoint(ctx)
 	if err != nil {
 		return err
 	}
-	facts, err := gather(a.Host)
-	if err != nil {
-		return err
-	}
-	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts)}
 	answer, err := e.succeed(ctx, text, false)
 	if err != nil {
 		return err

@@ -41,7 +41,8 @@ func reloaded(t *testing.T, host *step.Recorder) *endpoint {
 	return &endpoint{host: host, machine: machine, in: machine.inputs(cluster.Facts{BootID: "b"}), renew: func() {}}
 }
 
-func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
+// scopedFor is a machine and its part of the secrets.
+func scopedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) (cluster.Node, secrets.Scoped) {
 	t.Helper()
 	self, err := r.Node(name)
 	if err != nil {
@@ -51,6 +52,12 @@ func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name 
 	if err != nil {
 		t.Fatal(err)
 	}
+	return self, scoped
+}
+
+func encodedFor(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
+	t.Helper()
+	_, scoped := scopedFor(t, bundle, r, name)
 	encoded, err := scoped.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -267,14 +274,7 @@ func TestTake(t *testing.T) {
 // userDataOf is the user-data of a machine's seed, as cincbake render writes it.
 func userDataOf(t *testing.T, bundle *secrets.Bundle, r *cluster.Resolved, name string) []byte {
 	t.Helper()
-	self, err := r.Node(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	scoped, err := bundle.Scope(self)
-	if err != nil {
-		t.Fatal(err)
-	}
+	self, scoped := scopedFor(t, bundle, r, name)
 	seed, err := cloudinit.Render(r, self, scoped)
 	if err != nil {
 		t.Fatal(err)

@@ -175,8 +175,7 @@ func local(action step.Action) bool {
 // its data is what it should be.
 func active(ctx context.Context, host step.Runner, unit string) (bool, error) {
 	_, err := host.Run(ctx, step.Command{Argv: []string{"systemctl", "is-active", "--quiet", unit}})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+	if step.ExitStatus(err) > 0 {
 		return false, nil
 	}
 	return err == nil, err
@@ -186,8 +185,7 @@ func active(ctx context.Context, host step.Runner, unit string) (bool, error) {
 // a container, whose clock is its host's.
 func keptAway(ctx context.Context, host step.Runner, unit string) (bool, error) {
 	out, err := host.Run(ctx, step.Command{Argv: []string{"systemd-analyze", "condition", "--unit=" + unit}})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+	if step.ExitStatus(err) > 0 {
 		return strings.Contains(string(out.Stdout)+string(out.Stderr), "Conditions failed"), nil
 	}
 	return false, err

@@ -30,23 +30,32 @@ func (a Agent) Serve(ctx context.Context) error {
 	}
 }
 
-// serveRound serves with the secrets that the machine has now, until it has others or the context ends.
-func (a Agent) serveRound(ctx context.Context) error {
+// endpoint is this machine's, with the secrets that it has now.
+func (a Agent) endpoint(ctx context.Context) (*endpoint, error) {
 	machine, err := a.load(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	facts, err := gather(a.Host)
 	if err != nil {
+		return nil, err
+	}
+	return &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts)}, nil
+}
+
+// serveRound serves with the secrets that the machine has now, until it has others or the context ends.
+func (a Agent) serveRound(ctx context.Context) error {
+	e, err := a.endpoint(ctx)
+	if err != nil {
 		return err
 	}
+	machine := e.machine
 	config, err := machine.Secrets.ServerTLS()
 	if err != nil {
 		return err
 	}
-	ctx, renew := context.WithCancel(ctx)
-	defer renew()
-	e := &endpoint{host: a.Host, machine: machine, in: machine.inputs(facts), renew: renew}
+	ctx, e.renew = context.WithCancel(ctx)
+	defer e.renew()
 	server := &http.Server{
 		Handler:           e.routes(),
 		ReadHeaderTimeout: 5 * time.Second,

@@ -20,9 +20,9 @@ func (e *endpoint) steer(ctx context.Context) {
 	repeat(ctx, 10*time.Second, func() error { return e.yieldLeadership(ctx) })
 }
 
-// yieldLeadership hands etcd's leadership to the heartbeat whenever this database node has it and the heartbeat lives. When primary and etcd
-// leader die in one machine, etcd's new leader prolongs the primary's lease from the beginning, and failover takes that
-// much longer.
+// yieldLeadership hands etcd's leadership to the heartbeat whenever this database node has it and the heartbeat lives. When
+// primary and etcd leader die in one machine, etcd's new leader prolongs the primary's lease from the beginning, and failover
+// takes that much longer.
 func (e *endpoint) yieldLeadership(ctx context.Context) error {
 	witness := e.machine.Document.Cluster.NodesOf(cluster.RoleHeartbeat)
 	if len(witness) == 0 {

@@ -97,5 +97,15 @@ func (e *ExitError) Error() string {
 
 func (e *ExitError) Unwrap() error { return e.Err }
 
+// ExitStatus returns the status of a program that ran and ended by itself with another than 0. Of any other error, such as that it
+// was killed or never started, it is 0.
+func ExitStatus(err error) int {
+	var exit *ExitError
+	if errors.As(err, &exit) && exit.Err == nil {
+		return max(exit.Status, 0)
+	}
+	return 0
+}
+
 // ErrNoRunner is what a host without programs answers, such as a bare folder.
 var ErrNoRunner = errors.New("this host runs no programs")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -57,8 +58,7 @@ type Packages struct {
 func (p Packages) Check(ctx context.Context, run *Run) (bool, error) {
 	argv := append([]string{"dpkg-query", "--show", "--showformat=${db:Status-Abbrev}\n"}, p.Names...)
 	out, err := run.Run(ctx, Command{Argv: argv})
-	var exit *ExitError
-	if errors.As(err, &exit) && exit.Status == 1 { // a package that dpkg has never heard of
+	if ExitStatus(err) == 1 { // a package that dpkg has never heard of
 		return false, nil
 	}
 	if err != nil {
@@ -160,7 +160,7 @@ func (u Unit) Apply(ctx context.Context, run *Run) error {
 	return run.told(u, u.Watch)
 }
 
-// endPause is about how long to wait before looking again whether a process is gone.
+// endPause is how long to wait at least before looking again whether a process is gone.
 const endPause = 50 * time.Millisecond
 
 // awaitEnd waits until a process of the unit is gone. Where systemd waits itself, there is none to wait for.
@@ -175,7 +175,7 @@ func (u Unit) awaitEnd(ctx context.Context, run *Run, process string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("process %s of %s was told to end, and goes on: %w", process, u.Name, context.Cause(ctx))
-		case <-time.After(endPause):
+		case <-time.After(endPause + rand.N(endPause)): //nolint:gosec // jitter, not a secret
 		}
 	}
 	return nil
@@ -235,8 +235,7 @@ func exists(run *Run, path string) (bool, error) {
 // succeeds runs a program whose status is the answer.
 func succeeds(ctx context.Context, run *Run, command Command) (bool, error) {
 	_, err := run.Run(ctx, command)
-	var exit *ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+	if ExitStatus(err) > 0 {
 		return false, nil
 	}
 	return err == nil, err
@@ -245,8 +244,7 @@ func succeeds(ctx context.Context, run *Run, command Command) (bool, error) {
 // output runs a program whose output is the answer, whatever its status: systemctl is-enabled answers "disabled" with 1.
 func output(ctx context.Context, run *Run, argv ...string) (string, error) {
 	out, err := run.Run(ctx, Command{Argv: argv})
-	var exit *ExitError
-	if errors.As(err, &exit) && exit.Err == nil && exit.Status > 0 {
+	if ExitStatus(err) > 0 {
 		err = nil
 	}
 	return string(bytes.TrimSpace(out.Stdout)), err

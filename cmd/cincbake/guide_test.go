@@ -11,13 +11,13 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	awsec2 "github.com/aws/aws-sdk-go-v2/service/ec2"
 	"gopkg.in/yaml.v3"
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/launch/iam"
 	"github.com/cincbake/cincbake/test/fakeaws"
 	"github.com/cincbake/cincbake/test/fakeaws/rights"
@@ -275,11 +275,11 @@ func (w *walk) outputs([]string) {
 // account makes what the template's outputs name, and returns their values.
 func (w *walk) account(r *cluster.Resolved) map[string]string {
 	w.Helper()
-	sdk, err := config.LoadDefaultConfig(w.Context(), config.WithRegion(r.Region))
+	settings, err := sdk.Load(w.Context(), r.Region)
 	if err != nil {
 		w.Fatal(err)
 	}
-	client := awsec2.NewFromConfig(sdk)
+	client := awsec2.NewFromConfig(settings)
 	subnets, err := client.DescribeSubnets(w.Context(), &awsec2.DescribeSubnetsInput{})
 	if err != nil {
 		w.Fatal(err)

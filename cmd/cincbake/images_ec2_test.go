@@ -20,6 +20,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/internal/exit"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/launch/iam"
 	"github.com/cincbake/cincbake/test/fakeaws"
 	"github.com/cincbake/cincbake/test/fakeaws/rights"
@@ -61,9 +62,9 @@ func newShelf(t *testing.T) *shelf {
 		rights.Policy(t, resolved, iam.Bake), rights.Policy(t, resolved, iam.Promote), rights.Policy(t, &frankfurt, iam.Promote),
 	}}
 	s.check(s.server.Limit(caller))
-	sdk, err := config.LoadDefaultConfig(t.Context(), config.WithRegion("eu-west-1"), config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("AKIABUILDER", "secret", "")))
+	settings, err := sdk.Load(t.Context(), "eu-west-1", config.WithCredentialsProvider(credentials.NewStaticCredentialsProvider("AKIABUILDER", "secret", "")))
 	s.check(err)
-	client := awsec2.NewFromConfig(sdk)
+	client := awsec2.NewFromConfig(settings)
 	public, err := client.DescribeImages(t.Context(), &awsec2.DescribeImagesInput{})
 	s.check(err)
 	builder, err := client.RunInstances(t.Context(), &awsec2.RunInstancesInput{ImageId: public.Images[0].ImageId, InstanceType: types.InstanceTypeM6iLarge, MinCount: aws.Int32(1), MaxCount: aws.Int32(1)})

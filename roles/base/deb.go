@@ -93,8 +93,7 @@ func (d Deb) String() string {
 // InstalledVersion returns the upstream version of an installed package; empty when it is not installed.
 func InstalledVersion(ctx context.Context, runner step.Runner, name string) (string, error) {
 	out, err := runner.Run(ctx, step.Command{Argv: []string{"dpkg-query", "--show", "--showformat=${db:Status-Abbrev} ${Version}", name}})
-	var exit *step.ExitError
-	if errors.As(err, &exit) && exit.Status == 1 { // dpkg has never heard of it
+	if step.ExitStatus(err) == 1 { // dpkg has never heard of it
 		return "", nil
 	}
 	if err != nil {

@@ -36,8 +36,7 @@ func runApart(ctx context.Context, run *step.Run, verb string) (step.Output, err
 		late, cancel := context.WithTimeout(context.WithoutCancel(ctx), killTime)
 		defer cancel()
 		_, err := run.Run(late, step.Command{Argv: []string{"systemctl", "stop", apartUnit}})
-		var exit *step.ExitError
-		if errors.As(err, &exit) && exit.Status == notLoaded {
+		if step.ExitStatus(err) == notLoaded {
 			return nil
 		}
 		return err

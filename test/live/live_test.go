@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/cincbake/cincbake/cluster"
+	"github.com/cincbake/cincbake/internal/sdk"
 )
 
 // The suite in a real account. It has never been run.
@@ -33,16 +33,16 @@ func TestLive(t *testing.T) {
 	if r.Topology() != cluster.Managed || r.AWS.Bucket == "" {
 		t.Fatalf("%s is of the %s topology, with the bucket %q: the suite needs the managed one, and a bucket for the images' records", path, r.Topology(), r.AWS.Bucket)
 	}
-	sdk, err := config.LoadDefaultConfig(t.Context(), config.WithRegion(r.Region))
+	settings, err := sdk.Load(t.Context(), r.Region)
 	if err != nil {
 		t.Fatal(err)
 	}
-	caller, err := sts.NewFromConfig(sdk).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
+	caller, err := sts.NewFromConfig(settings).GetCallerIdentity(t.Context(), &sts.GetCallerIdentityInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if *caller.Account != want {
 		t.Fatalf("the credentials are for account %s, and CINCBAKE_LIVE_ACCOUNT says %s: nothing was touched", *caller.Account, want)
 	}
-	newAccount(t, sdk, r, pace{poll: 10 * time.Second, within: 20 * time.Minute, bad: 8 * time.Minute, rest: time.Minute}).run()
+	newAccount(t, settings, r, pace{poll: 10 * time.Second, within: 20 * time.Minute, bad: 8 * time.Minute, rest: time.Minute}).run()
 }

@@ -30,6 +30,7 @@ import (
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/images"
 	"github.com/cincbake/cincbake/images/ec2"
+	"github.com/cincbake/cincbake/internal/sdk"
 	"github.com/cincbake/cincbake/launch"
 	"github.com/cincbake/cincbake/test/moto"
 )
@@ -94,7 +95,7 @@ func newStage(t *testing.T, behind string, substitutes []moto.Substitute, a acco
 // sdk is how commands find AWS.
 func (s *stage) sdk(region string) aws.Config {
 	s.Helper()
-	loaded, err := config.LoadDefaultConfig(s.Context(), config.WithRegion(region), config.WithLogger(logging.Nop{}))
+	loaded, err := sdk.Load(s.Context(), region, config.WithLogger(logging.Nop{}))
 	s.check(err)
 	return loaded
 }
@@ -105,8 +106,8 @@ func (s *stage) catalogue(regions ...string) *ec2.Catalogue {
 	s.Helper()
 	options := ec2.Options{Cluster: "prod", Bucket: bucket, Objects: s3.NewFromConfig(s.sdk(ireland)), Interval: 10 * time.Millisecond, Patience: time.Minute}
 	for _, name := range regions {
-		sdk := s.sdk(name)
-		options.Regions = append(options.Regions, ec2.Region{Name: name, EC2: awsec2.NewFromConfig(sdk), Parameters: ssm.NewFromConfig(sdk), Groups: autoscaling.NewFromConfig(sdk)})
+		settings := s.sdk(name)
+		options.Regions = append(options.Regions, ec2.Region{Name: name, EC2: awsec2.NewFromConfig(settings), Parameters: ssm.NewFromConfig(settings), Groups: autoscaling.NewFromConfig(settings)})
 	}
 	made, err := ec2.New(options)
 	s.check(err)
@@ -148,12 +149,12 @@ func (s *stage) cluster(topology cluster.Topology, name string, tiers ...string)
 // newFleet is the machines of a cluster.
 func (s *stage) newFleet(r *cluster.Resolved) *launch.Fleet {
 	s.Helper()
-	sdk := s.sdk(ireland)
+	settings := s.sdk(ireland)
 	return &launch.Fleet{
 		Cluster: r, Keep: 1, Poll: 5 * time.Millisecond,
 		Services: launch.Services{
-			EC2: awsec2.NewFromConfig(sdk), AutoScaling: autoscaling.NewFromConfig(sdk), Targets: elasticloadbalancingv2.NewFromConfig(sdk), Parameters: ssm.NewFromConfig(sdk),
-			Access: iam.NewFromConfig(sdk), Quotas: servicequotas.NewFromConfig(sdk), Caller: sts.NewFromConfig(sdk),
+			EC2: awsec2.NewFromConfig(settings), AutoScaling: autoscaling.NewFromConfig(settings), Targets: elasticloadbalancingv2.NewFromConfig(settings), Parameters: ssm.NewFromConfig(settings),
+			Access: iam.NewFromConfig(settings), Quotas: servicequotas.NewFromConfig(settings), Caller: sts.NewFromConfig(settings),
 		},
 	}
 }
