@@ -30,6 +30,7 @@ type Call struct {
 	Fault string
 
 	stalled bool
+	crash   func()      // ends the client, without an answer
 	status  int         // of the answer; 0: 200
 	header  http.Header // of the answer
 }

@@ -196,6 +196,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		call.header.Del("Content-Length") // of what is not answered
 	}
 	s.record(*call)
+	if call.crash != nil {
+		call.crash() // after the record: the test that waits for the client reads it
+	}
 	if status == noAnswer {
 		panic(http.ErrAbortHandler) // closes the connection
 	}
@@ -212,7 +215,10 @@ func (s *Server) answer(ctx context.Context, answering service, call *Call, id s
 		return answering.answer(call, id)
 	}
 	call.Fault, call.stalled = fault.Name, fault.stalls
-	strike := func() error { return fault.strike(ctx, s.closing.Done(), call.Service) }
+	strike := func() error {
+		call.crash = fault.crash
+		return fault.strike(ctx, s.closing.Done(), call.Service)
+	}
 	if !fault.late {
 		if err := strike(); err != nil {
 			return nil, err

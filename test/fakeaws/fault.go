@@ -46,8 +46,8 @@ func Hang(action string, times int) Fault {
 	return Fault{Name: "hang", Action: action, Times: times, hangs: true}
 }
 
-// Crash is the client's end at the first call of an action: stop is called, which ends it, like a context's cancel, and there
-// is no answer, to this call or to any later one of this action.
+// Crash is the client's end at the first call of an action: stop is called once the call was recorded, and ends the client,
+// like a context's cancel; there is no answer, to this call or to any later one of this action.
 func Crash(action string, stop func()) Fault {
 	return Fault{Name: "crash", Action: action, crash: stop}
 }
@@ -141,7 +141,6 @@ func (s *Server) faultFor(c Call) *Fault {
 func (f *Fault) strike(ctx context.Context, closing <-chan struct{}, service string) error {
 	switch {
 	case f.crash != nil:
-		f.crash()
 		return &Error{Status: noAnswer, Code: "NoAnswer"}
 	case f.hangs:
 		select {
