@@ -53,9 +53,14 @@ func newWired(t *testing.T) wired {
 
 // services are the real clients, with an access key.
 func services(server *fakeaws.Server, key string) Services {
+	return servicesWithin(server, key, time.Minute)
+}
+
+// servicesWithin are clients that give up a try of a call after so long.
+func servicesWithin(server *fakeaws.Server, key string, try time.Duration) Services {
 	settings := aws.Config{
 		// A connection per call: one that was given up at a deadline may otherwise take the next call along.
-		HTTPClient: sdk.ReadOnly(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true })),
+		HTTPClient: sdk.ReadOnly(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) { t.DisableKeepAlives = true }).WithTimeout(try)),
 		Region:     region, BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider(key, "secret", ""),
 		Retryer: func() aws.Retryer {
 			return retry.NewStandard(func(o *retry.StandardOptions) {
@@ -220,55 +225,6 @@ func TestOverTheWire(t *testing.T) {
 	}
 }
 
-// Each call that changes something is refused, or its answer lost, once: the client's own retries or another run complete it,
-// and nothing is there twice or without tags.
-func TestFaultsOverTheWire(t *testing.T) {
-	for _, action := range []string{"CreateLaunchTemplate", "CreateAutoScalingGroup", "CreateLaunchTemplateVersion", "UpdateAutoScalingGroup", "DeleteLaunchTemplateVersions"} {
-		for name, fault := range map[string]fakeaws.Fault{
-			"throttled": fakeaws.Throttle(action, 2),
-			"lost":      fakeaws.Lose(action, 1),
-			"denied":    fakeaws.Deny(action),
-		} {
-			t.Run(action+" "+name, func(t *testing.T) {
-				w := newWired(t)
-				w.Keep = 1
-				w.server.Inject(fault)
-				for generation := 1; generation <= 4; generation++ {
-					w.promote(generation)
-					_, err := w.Apply(t.Context(), imagesOf(t, w.Fleet))
-					if name == "denied" && err != nil {
-						w.server.Mend()
-					} else if err != nil {
-						t.Logf("the first run ends with: %v", err)
-					}
-					apply(t, w.Fleet)
-					if again := apply(t, w.Fleet); len(again) > 0 {
-						t.Errorf("a third run changes %d things", len(again))
-					}
-				}
-				templates, groups := 0, 0
-				for _, r := range w.server.Resources() {
-					switch r.Kind {
-					case "launch-template":
-						templates++
-					case "auto-scaling-group":
-						groups++
-					case "instance", "volume", "network-interface":
-					default:
-						continue
-					}
-					if r.Tags[cluster.TagCluster] != "prod" {
-						t.Errorf("%s has no tag", r)
-					}
-				}
-				if templates != 1 {
-					t.Errorf("%d launch templates, %d groups", templates, groups)
-				}
-			})
-		}
-	}
-}
-
 func TestPreflightOverTheWire(t *testing.T) {
 	w := newWired(t)
 	w.promote(1)
@@ -312,21 +268,7 @@ func TestSlotsOverTheWire(t *testing.T) {
 	}
 	apply(t, w.Fleet)
 
-	// What is changed by hand is changed back.
-	groups := w.Cluster.AWS.SecurityGroups
-	groups[cluster.RolePostgres] = append(slices.Clone(groups[cluster.RolePostgres]), groups[cluster.RoleAPI]...)
-	api := w.Cluster.GroupName(w.Cluster.NodesOf(cluster.RoleAPI)[0])
-	client := w.anyone.AutoScaling.(*autoscaling.Client)
-	other := w.server.AddTargetGroup(region, fakeaws.TargetGroup{Name: "other"})
-	if _, err := client.PutLifecycleHook(t.Context(), &autoscaling.PutLifecycleHookInput{AutoScalingGroupName: &api, LifecycleHookName: aws.String(cluster.ReadyHook), LifecycleTransition: aws.String(hookTransition), HeartbeatTimeout: aws.Int32(60)}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.AttachLoadBalancerTargetGroups(t.Context(), &autoscaling.AttachLoadBalancerTargetGroupsInput{AutoScalingGroupName: &api, TargetGroupARNs: []string{other}}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := client.DetachLoadBalancerTargetGroups(t.Context(), &autoscaling.DetachLoadBalancerTargetGroupsInput{AutoScalingGroupName: &api, TargetGroupARNs: w.Cluster.AWS.TargetGroups}); err != nil {
-		t.Fatal(err)
-	}
+	w.meddle(t)
 	before := len(w.server.Calls(""))
 	apply(t, w.Fleet)
 	for _, action := range []string{"ModifyNetworkInterfaceAttribute", "PutLifecycleHook", "AttachLoadBalancerTargetGroups", "DetachLoadBalancerTargetGroups"} {
@@ -358,6 +300,25 @@ func TestSlotsOverTheWire(t *testing.T) {
 	allowed(t, w.server)
 	if unused := w.server.Unused(launcher); len(unused) > 0 {
 		t.Errorf("launching is allowed, and has no need of: %q", unused)
+	}
+}
+
+// meddle changes by hand what is to be changed back: the spec's security groups of the databases, the pool's hook, its targets.
+func (w wired) meddle(t *testing.T) {
+	t.Helper()
+	groups := w.Cluster.AWS.SecurityGroups
+	groups[cluster.RolePostgres] = append(slices.Clone(groups[cluster.RolePostgres]), groups[cluster.RoleAPI]...)
+	api := w.Cluster.GroupName(w.Cluster.NodesOf(cluster.RoleAPI)[0])
+	client := w.anyone.AutoScaling.(*autoscaling.Client)
+	other := w.server.AddTargetGroup(region, fakeaws.TargetGroup{Name: "other"})
+	if _, err := client.PutLifecycleHook(t.Context(), &autoscaling.PutLifecycleHookInput{AutoScalingGroupName: &api, LifecycleHookName: aws.String(cluster.ReadyHook), LifecycleTransition: aws.String(hookTransition), HeartbeatTimeout: aws.Int32(60)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.AttachLoadBalancerTargetGroups(t.Context(), &autoscaling.AttachLoadBalancerTargetGroupsInput{AutoScalingGroupName: &api, TargetGroupARNs: []string{other}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.DetachLoadBalancerTargetGroups(t.Context(), &autoscaling.DetachLoadBalancerTargetGroupsInput{AutoScalingGroupName: &api, TargetGroupARNs: w.Cluster.AWS.TargetGroups}); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -6,11 +6,16 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 )
+
+// tryTime is how long one try of a call may take, its answer's end included. The SDK itself waits for ever; a try that ends
+// here is made again like one whose answer was lost.
+const tryTime = time.Minute
 
 // Load reads the settings for a region from where the SDK has them: variables, a profile, the instance's role.
 func Load(ctx context.Context, region string, more ...func(*config.LoadOptions) error) (aws.Config, error) {
@@ -18,8 +23,11 @@ func Load(ctx context.Context, region string, more ...func(*config.LoadOptions) 
 	if err != nil {
 		return loaded, fmt.Errorf("read the settings for AWS: %w", err)
 	}
-	if loaded.HTTPClient == nil {
-		loaded.HTTPClient = awshttp.NewBuildableClient()
+	switch client := loaded.HTTPClient.(type) {
+	case nil:
+		loaded.HTTPClient = awshttp.NewBuildableClient().WithTimeout(tryTime)
+	case *awshttp.BuildableClient: // of who has certificates of their own (AWS_CA_BUNDLE)
+		loaded.HTTPClient = client.WithTimeout(tryTime)
 	}
 	loaded.HTTPClient = ReadOnly(loaded.HTTPClient)
 	return loaded, nil

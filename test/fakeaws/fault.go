@@ -7,8 +7,8 @@ import "context"
 type Fault struct {
 	// Name is how records and tests call it.
 	Name string
-	// Action is the action that it strikes; Service, as signatures write it, and Region limit it.
-	Action, Service, Region string
+	// Action is the action that it strikes; Service, as signatures write it, Region and Key, the caller's access key, limit it.
+	Action, Service, Region, Key string
 	// Skip lets that many calls pass first; Times is how many are struck then, all with 0.
 	Skip, Times int
 
@@ -90,6 +90,12 @@ func (f Fault) Of(service string) Fault {
 	return f
 }
 
+// By limits a fault to a caller, by its access key.
+func (f Fault) By(key string) Fault {
+	f.Key = key
+	return f
+}
+
 // In limits a fault to a region.
 func (f Fault) In(region string) Fault {
 	f.Region = region
@@ -121,7 +127,7 @@ func (s *Server) faultFor(c Call) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, f := range s.faults {
-		if f.Action != c.Action || f.Region != "" && f.Region != c.Region || f.Service != "" && f.Service != c.Service {
+		if f.Action != c.Action || f.Region != "" && f.Region != c.Region || f.Service != "" && f.Service != c.Service || f.Key != "" && f.Key != c.Key {
 			continue
 		}
 		if f.Skip > 0 {
