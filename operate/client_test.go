@@ -141,6 +141,9 @@ func TestStatusFindsWhatWasAddedFromThePool(t *testing.T) {
 	dial := c.Dial
 	c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 		if address == "10.20.0.22:9440" || address == "10.20.0.24:9440" { // no machine: packets get lost
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > connectDeadline {
+				t.Errorf("an address without a machine may hold it up until %v", end)
+			}
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}
@@ -155,12 +158,8 @@ func TestStatusFindsWhatWasAddedFromThePool(t *testing.T) {
 		}
 		return names
 	}
-	began := time.Now()
 	if diff := cmp.Diff([]string{"api-1", "api-3", "postgres-1", "postgres-2", "heartbeat-1"}, names()); diff != "" {
 		t.Error(diff)
-	}
-	if took := time.Since(began); took > askDeadline*9/10 {
-		t.Errorf("addresses without a machine held it up for %v", took)
 	}
 
 	// A standalone server's only address is its own, and on AWS addresses are found otherwise.

@@ -191,8 +191,8 @@ func TestAwaitClientsGone(t *testing.T) {
 	if left, err := c.AwaitClientsGone(t.Context(), "api-2", 50*time.Millisecond); left != 2 || err != nil {
 		t.Errorf("%d left: %v", left, err)
 	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("waited %v instead of 50 ms", took)
+	if took := time.Since(began); took > 30*time.Second {
+		t.Errorf("waited %v instead of 50 ms and an answer", took)
 	}
 	c = agentsOf(t, testTiers(), map[string]http.Handler{"lb-1": telling(&one, with(0))})
 	if _, err := c.AwaitClientsGone(t.Context(), "api-2", 50*time.Millisecond); exit.CodeOf(err) != exit.TimedOut || !strings.Contains(err.Error(), "lb-2 does not answer") {
