@@ -247,7 +247,7 @@ func TestApplyGoesOn(t *testing.T) {
 		}
 		return fmt.Sprintf("%d interfaces, %d volumes, %d templates, %d versions, %d groups", len(a.interfaces), len(a.volumes), len(a.templates), versions, len(a.groups))
 	}
-	whole := func(strike func(a *account, generation int)) *account {
+	whole := func(t *testing.T, strike func(a *account, generation int)) *account {
 		f, a := fleet(t, cluster.SelfHosted)
 		for generation := 1; generation <= 2; generation++ {
 			a.promote(f.Cluster, generation)
@@ -264,22 +264,25 @@ func TestApplyGoesOn(t *testing.T) {
 		}
 		return a
 	}
-	clean := whole(func(*account, int) {})
+	clean := whole(t, func(*account, int) {})
 	for n := range len(clean.calls) {
 		for _, after := range []bool{false, true} {
-			struck := false
-			a := whole(func(a *account, _ int) {
-				if n < len(a.calls) || struck {
-					return
+			t.Run(fmt.Sprintf("%d %s, after its effect %v", n, clean.calls[n], after), func(t *testing.T) {
+				t.Parallel()
+				struck := false
+				a := whole(t, func(a *account, _ int) {
+					if n < len(a.calls) || struck {
+						return
+					}
+					if a.fail = n; after {
+						a.fail, a.failAfter = -1, n
+					}
+					struck = true
+				})
+				if got, want := count(a), count(clean); got != want {
+					t.Errorf("there are %s instead of %s", got, want)
 				}
-				if a.fail = n; after {
-					a.fail, a.failAfter = -1, n
-				}
-				struck = true
 			})
-			if got, want := count(a), count(clean); got != want {
-				t.Errorf("struck at call %d (%s), after it took effect: %v: there are %s instead of %s", n, clean.calls[n], after, got, want)
-			}
 		}
 	}
 }
@@ -379,6 +382,7 @@ func TestBadImage(t *testing.T) {
 		{cluster.RoleAPI, "StartInstanceRefresh cincbake-prod-api", []string{"UpdateAutoScalingGroup cincbake-prod-api"}},
 	} {
 		t.Run(string(c.role), func(t *testing.T) {
+			t.Parallel()
 			f, a := fleet(t, cluster.SelfHosted)
 			apply(t, f)
 			a.promote(f.Cluster, 2)

@@ -123,6 +123,7 @@ func TestRefreshRestsAfterTheFirst(t *testing.T) {
 	for desired := 1; desired <= 10; desired++ {
 		for _, most := range []int{desired, desired + 1} {
 			t.Run(fmt.Sprintf("%d of %d", desired, most), func(t *testing.T) {
+				t.Parallel()
 				rested := map[int]bool{}
 				poolAtNoon(t, desired, most).refreshed(t, func(g Group, r types.InstanceRefresh) {
 					if strings.Contains(aws.ToString(r.StatusReason), "paused") {
@@ -149,6 +150,7 @@ func TestRefreshWaitsForTheBalancer(t *testing.T) {
 	for desired := 1; desired <= 3; desired++ {
 		for _, most := range []int{desired, desired + 1} {
 			t.Run(fmt.Sprintf("%d of %d", desired, most), func(t *testing.T) {
+				t.Parallel()
 				w := poolAtNoon(t, desired, most)
 				least := desired
 				w.refreshed(t, func(Group, types.InstanceRefresh) { least = min(least, w.healthy(t)) })
