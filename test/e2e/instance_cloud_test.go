@@ -74,7 +74,7 @@ func newCloud(t *testing.T, nodes ...string) *cloud {
 	t.Cleanup(func() { c.end(t) })
 	c.machines.boot = true
 	c.vpc = newVPC(t)
-	c.aws = fakeaws.New(fakeaws.Options{Polls: 1, Images: publicImages(), Machines: c, WarmUp: 10 * time.Second})
+	c.aws = fakeaws.New(fakeaws.Options{Polls: 1, Images: publicImages(), Machines: c, Register: 8 * time.Second, WarmUp: 10 * time.Second})
 	t.Cleanup(c.aws.Close)
 	at, err := url.Parse(c.aws.URL)
 	if err != nil {

@@ -79,14 +79,20 @@ func testTiersUp(t *testing.T, b *bench) {
 		t.Fatalf("not whole: %v", s.Lacks)
 	}
 	for _, n := range s.Nodes {
-		var own float64
-		var rows []string
-		for _, phase := range n.Status.Phases {
-			own += phase.Seconds - phase.Waited
-			rows = append(rows, fmt.Sprintf("%s %.1f/%.1f", phase.Name, phase.Seconds, phase.Waited))
-		}
-		b.figure(t, "%s: %.1f s the agent's own; seconds/waited: %s", n.Node.Name, own, strings.Join(rows, ", "))
+		b.shares(t, s, n.Node.Name)
 	}
+}
+
+// shares tells what a machine's boot took, and what of it was the agent's own.
+func (b *bench) shares(t *testing.T, s status, machine string) {
+	t.Helper()
+	var own float64
+	var rows []string
+	for _, phase := range s.of(t, machine).Status.Phases {
+		own += phase.Seconds - phase.Waited
+		rows = append(rows, fmt.Sprintf("%s %.1f/%.1f", phase.Name, phase.Seconds, phase.Waited))
+	}
+	b.figure(t, "%s: %.1f s the agent's own; seconds/waited: %s", machine, own, strings.Join(rows, ", "))
 }
 
 // tiers is the suite's lab, for what no command does.
@@ -217,6 +223,7 @@ func testTiersReplace(t *testing.T, b *bench) {
 	for _, machine := range []string{"api-2", "opensearch-2", "lb-1", "postgres-1", "heartbeat-1"} {
 		b.must(t, time.Minute, "lab", "replace", machine)
 		b.figure(t, "%s replaced: whole after %.1f s", machine, b.untilWhole(t, 4*time.Minute).Seconds())
+		b.shares(t, b.status(t), machine)
 	}
 }
 
