@@ -291,7 +291,8 @@ func (c *cloud) running() []*cloudMachine {
 	return slices.Collect(maps.Values(c.all))
 }
 
-// group is the one instance of a node's autoscaling group that is to stay, and its state. To ask is what lets the account go on.
+// group is an instance of a node's autoscaling group that is to stay, and its state; of several, one that is not in service, if
+// any is not. To ask is what lets the account go on.
 func (c *cloud) group(t *testing.T, node string) (instance, state string) {
 	t.Helper()
 	out, err := c.scaling().DescribeAutoScalingGroups(t.Context(), &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: []string{"cincbake-" + cloudName + "-" + node}})
@@ -300,12 +301,12 @@ func (c *cloud) group(t *testing.T, node string) (instance, state string) {
 	}
 	for _, g := range out.AutoScalingGroups {
 		for _, i := range g.Instances {
-			if state := string(i.LifecycleState); !strings.HasPrefix(state, "Terminating") {
-				return aws.ToString(i.InstanceId), state
+			if now := string(i.LifecycleState); !strings.HasPrefix(now, "Terminating") && (state == "" || state == "InService") {
+				instance, state = aws.ToString(i.InstanceId), now
 			}
 		}
 	}
-	return "", ""
+	return instance, state
 }
 
 // until waits until something holds of the account or its machines. When it does not, everything is told that may say why.
