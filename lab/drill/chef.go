@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,32 +83,53 @@ func (c *Chef) Rows(ctx context.Context) (map[Row]bool, error) {
 	c.mu.Lock()
 	updated := append([]updates(nil), c.updated...)
 	c.mu.Unlock()
-	there := map[Row]bool{}
+	var items map[string]string
 	err := c.persist(ctx, func(ctx context.Context, s *chefSession) error {
-		var items map[string]string
-		if err := s.ask(ctx, http.MethodGet, c.bag(), nil, &items); err != nil {
-			return err
+		return s.ask(ctx, http.MethodGet, c.bag(), nil, &items)
+	})
+	if err != nil {
+		return nil, err
+	}
+	there := map[Row]bool{}
+	for name := range items {
+		if row, ok := rowOf(name); ok {
+			there[row] = true
 		}
-		for name := range items {
-			if row, ok := rowOf(name); ok {
-				there[row] = true
+	}
+	updated = slices.DeleteFunc(updated, func(u updates) bool {
+		_, ok := items[u.item()]
+		return !ok
+	})
+	// In parts, so that an hour's drill is read however long that takes, and what fails is not all asked again.
+	const part = 50
+	for few := range slices.Chunk(updated, part) {
+		versions, err := c.versions(ctx, few)
+		if err != nil {
+			return nil, err
+		}
+		for i, u := range few {
+			for version := u.first; version <= min(versions[i], u.last); version += 2 {
+				there[Row{u.writer, version}] = true
 			}
 		}
-		for _, u := range updated {
-			if _, ok := items[u.item()]; !ok {
-				continue
-			}
+	}
+	return there, nil
+}
+
+// versions reads the versions of items that are there.
+func (c *Chef) versions(ctx context.Context, of []updates) ([]int, error) {
+	versions := make([]int, len(of))
+	err := c.persist(ctx, func(ctx context.Context, s *chefSession) error {
+		for i, u := range of {
 			var item struct{ Version int }
 			if err := s.ask(ctx, http.MethodGet, c.bag(u.item()), nil, &item); err != nil {
 				return err
 			}
-			for version := u.first; version <= min(item.Version, u.last); version += 2 {
-				there[Row{u.writer, version}] = true
-			}
+			versions[i] = item.Version
 		}
 		return nil
 	})
-	return there, err
+	return versions, err
 }
 
 func itemOf(row Row) string { return fmt.Sprintf("w%d-%d", row.Writer, row.Number) }

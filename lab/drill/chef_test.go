@@ -180,6 +180,29 @@ func TestChef(t *testing.T) {
 	}
 }
 
+// What was written in hours is read in parts, and what cannot be read is not taken for lost.
+func TestChefReadsMuch(t *testing.T) {
+	c, f := served(t, "", "/")
+	if err := c.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := map[Row]bool{}
+	for number := 1; number < 2*120; number += 2 { // an item each
+		row := Row{1, number}
+		if err := open(t, c).Write(t.Context(), row); err != nil {
+			t.Fatal(err)
+		}
+		want[row] = true
+	}
+	rowsAre(t, c, want)
+	f.fails = true
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if there, err := c.Rows(ctx); err == nil || there != nil {
+		t.Errorf("%d rows of a server that answers nothing, %v", len(there), err)
+	}
+}
+
 func open(t *testing.T, source Source) Session {
 	t.Helper()
 	session, err := source.Open(t.Context(), 1)

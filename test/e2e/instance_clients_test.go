@@ -47,7 +47,7 @@ func (b *bench) writers(t *testing.T, patience time.Duration, store drill.Store)
 		working.Wait()
 		there, err := store.Rows(t.Context())
 		if err != nil {
-			t.Error(err)
+			t.Fatalf("%s: what is there of the writes could not be read, so whether any was lost is not known: %v", what, err)
 		}
 		var (
 			worst                 time.Duration
