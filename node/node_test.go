@@ -441,15 +441,7 @@ func TestClaimOfWhatNobodyClaims(t *testing.T) {
 
 // A disk that holds a database but no etcd record must not count as empty: forming over it would orphan the database.
 func TestObservation(t *testing.T) {
-	host, _, _ := seeded(t, "postgres-1")
-	machine, err := Load(host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	record, err := etcd.Home.Prepare(host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	host, machine, record := member(t)
 	want := cluster.Observation{Node: "postgres-1", Role: cluster.RolePostgres, Incarnation: record.Incarnation, Formation: cluster.FormationEmpty}
 	got, err := machine.Observe(host)
 	if err != nil {

@@ -10,12 +10,13 @@ import (
 
 	"github.com/cincbake/cincbake/cluster"
 	"github.com/cincbake/cincbake/roles/etcd"
+	"github.com/cincbake/cincbake/roles/formation"
 	"github.com/cincbake/cincbake/roles/role"
 	"github.com/cincbake/cincbake/step"
 )
 
-// voter is postgres-1 with its data disk, and a record of etcd's that says so much.
-func voter(t *testing.T, formation cluster.Formation) (*step.Recorder, Machine) {
+// member is postgres-1 with a new record of etcd's.
+func member(t *testing.T) (*step.Recorder, Machine, formation.Record) {
 	t.Helper()
 	host, _, _ := seeded(t, "postgres-1")
 	machine, err := Load(host)
@@ -26,7 +27,14 @@ func voter(t *testing.T, formation cluster.Formation) (*step.Recorder, Machine) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	record.Formation = formation
+	return host, machine, record
+}
+
+// voter is postgres-1 with its data disk, and a record of etcd's that says so much.
+func voter(t *testing.T, state cluster.Formation) (*step.Recorder, Machine) {
+	t.Helper()
+	host, machine, record := member(t)
+	record.Formation = state
 	if err := errors.Join(etcd.Home.Write(host, record), placeDisk(host)); err != nil {
 		t.Fatal(err)
 	}
